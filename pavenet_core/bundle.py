@@ -1,0 +1,119 @@
+"""A bundle: the folder of exported graphs and facts that the runtime opens."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pavenet_core.skeleton import Skeleton
+
+FORMAT = 1
+GRAPHS = ('spatial_encoder', 'pose_decoder', 'joint_decoder')
+SHIPPED = Path(__file__).parent / 'bundles'
+
+
+class BundleError(ValueError):
+    """A model folder that is missing, broken, or made for another version."""
+
+
+@dataclass(frozen=True)
+class BundleMetadata:
+    """
+    Every model fact that the runtime needs; `metadata.json` holds just these.
+
+    num_frames        T, odd; the key frame is the middle one
+    input_long_side   pixels of the resized image's longer side
+    input_alignment   width and height are padded to multiples of this
+    max_people        pose queries, so the most people that can come out
+    frame_interval_s  time between frames in training; the runtime's default
+    """
+
+    name: str
+    version: str
+    skeleton: Skeleton
+    num_frames: int
+    input_long_side: int
+    input_alignment: int
+    num_levels: int
+    num_pose_layers: int
+    num_joint_layers: int
+    max_people: int
+    frame_interval_s: float = 0.04
+    precision: str = 'float32'
+    licence: str = ''
+    training: Mapping[str, Any] = field(default_factory=dict)
+    accuracy: Mapping[str, Any] = field(default_factory=dict)
+    format: int = FORMAT
+
+    @property
+    def key_frame(self) -> int:
+        """Return the index of the frame whose people are asked for."""
+        return self.num_frames // 2
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values that `from_json` reads back."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> 'BundleMetadata':
+        """Read what `to_json` wrote."""
+        return cls(**{**data, 'skeleton': Skeleton.from_json(data['skeleton'])})
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A model folder that was found whole."""
+
+    path: Path
+    metadata: BundleMetadata
+
+    def graph(self, name: str) -> Path:
+        """Return the file of one of `GRAPHS`."""
+        return self.path / f'{name}.onnx'
+
+
+def shipped_bundles() -> list[str]:
+    """Return the names of the bundles that come with the package."""
+    return sorted(p.parent.name for p in SHIPPED.glob('*/metadata.json'))
+
+
+def load_bundle(name_or_path: str | Path) -> Bundle:
+    """
+    Open a shipped bundle by name, or any bundle folder by path.
+
+    Raise `BundleError` in one sentence if it is not there, not whole or not of this format.
+    """
+    shipped = SHIPPED / str(name_or_path)
+    path = shipped if (shipped / 'metadata.json').is_file() else Path(name_or_path)
+    if not path.is_dir():
+        raise BundleError(
+            f'no model {str(name_or_path)!r}: it is neither a folder nor one of the shipped '
+            f'bundles {shipped_bundles()}; make one with: pavenet export'
+        )
+    metadata = _read_metadata(path / 'metadata.json')
+    missing = [f'{name}.onnx' for name in GRAPHS if not (path / f'{name}.onnx').is_file()]
+    if missing:
+        raise BundleError(f'{path} lacks {missing}; make it again with: pavenet export')
+    return Bundle(path, metadata)
+
+
+def _read_metadata(path: Path) -> BundleMetadata:
+    try:
+        data = json.loads(path.read_text(encoding='utf-8'))
+        if data.get('format') != FORMAT:
+            raise BundleError(
+                f'{path} is of bundle format {data.get("format")!r}, this version reads {FORMAT}; '
+                'export the model again'
+            )
+        return BundleMetadata.from_json(data)
+    except BundleError:
+        raise
+    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BundleError(f'{path} is not a readable bundle description: {error!r}') from error
+
+
+def save_metadata(path: Path, metadata: BundleMetadata) -> None:
+    """Write `metadata.json` into the folder."""
+    text = json.dumps(metadata.to_json(), indent=1, ensure_ascii=False)
+    (path / 'metadata.json').write_text(text + '\n', encoding='utf-8')

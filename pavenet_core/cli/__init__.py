@@ -1,0 +1,67 @@
+"""The command `pavenet`: one verb, one file of this folder."""
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+
+VERBS = {
+    'predict': 'find the people in videos and pictures',
+    'evaluate': 'measure the accuracy on labelled pictures',
+    'train': 'train a model',
+    'export': 'turn a trained model into a bundle',
+    'info': 'say what is known of a bundle',
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb; a user's error becomes one sentence and a non-zero exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    verb = _parse_verb(words[:1])
+    # FFmpeg and OpenCV would add lines of their own to the one sentence on an unreadable file.
+    os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
+    os.environ.setdefault('OPENCV_LOG_LEVEL', 'SILENT')
+    module = importlib.import_module(f'pavenet_core.cli.{verb}')
+    args = _verb_parser(verb, module).parse_args(words[1:])
+    try:
+        module.run(args)
+    except ModuleNotFoundError as error:
+        return _fail(
+            f'{verb} needs the Python package {error.name}, which is not installed; '
+            "get it with: pip install 'pavenet_ros[train]'"
+        )
+    except (ValueError, OSError) as error:
+        return _fail(str(error))
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _parse_verb(words: Sequence[str]) -> str:
+    verbs = '\n'.join(f'  {verb:<10}{meaning}' for verb, meaning in VERBS.items())
+    parser = argparse.ArgumentParser(
+        prog='pavenet',
+        usage='pavenet VERB ...',
+        description="People's poses in video.",
+        epilog=f'verbs:\n{verbs}\n\nexample:\n  pavenet predict walk.mp4 --video poses.mp4',
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('verb', metavar='VERB', choices=VERBS, help='what to do; see below')
+    return str(parser.parse_args(words).verb)
+
+
+def _verb_parser(verb: str, module: ModuleType) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=f'pavenet {verb}',
+        description=module.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    module.add_arguments(parser)
+    return parser
+
+
+def _fail(sentence: str) -> int:
+    print(f'pavenet: {sentence}', file=sys.stderr)
+    return 1

@@ -1,0 +1,51 @@
+"""One layer of either decoder."""
+
+from torch import nn, Tensor
+
+from pavenet_core.config import ModelConfig
+from pavenet_core.model.deformable_attention import DeformableAttention
+from pavenet_core.model.layers import FeedForward
+
+
+class DecoderLayer(nn.Module):
+    """
+    Self-attention within a group, deformable attention to the frames, feed-forward.
+
+    A group is all queries of an image in the pose decoder, the joints of one person in the joint
+    decoder.
+    """
+
+    def __init__(self, config: ModelConfig, points: int) -> None:
+        super().__init__()
+        channels, dropout = config.channels, config.dropout
+        self.self_attention = nn.MultiheadAttention(
+            channels, config.num_heads, dropout=dropout, batch_first=True
+        )
+        self.norm1 = nn.LayerNorm(channels)
+        self.attention = DeformableAttention(
+            channels, config.num_heads, config.num_frames, config.num_levels, points
+        )
+        self.norm2 = nn.LayerNorm(channels)
+        self.feed_forward = FeedForward(channels, config.ffn_channels, dropout)
+        self.norm3 = nn.LayerNorm(channels)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(
+        self, query: Tensor, position: Tensor, anchors: Tensor, scales: Tensor, values: list[Tensor]
+    ) -> Tensor:
+        """
+        Return the queries after one layer.
+
+        query     (B, G, N, C) G groups of N
+        position  (N, C) shared by all groups
+        anchors, scales, values  as `DeformableAttention.forward` takes them, for G*N queries
+        """
+        shape = query.shape
+        x = query.flatten(0, 1)
+        moved = x + position
+        x = self.norm1(x + self.dropout(self.self_attention(moved, moved, x, need_weights=False)[0]))
+        mixed = self.attention(
+            (x + position).view(shape).flatten(1, 2), anchors, scales, values
+        )
+        x = self.norm2(x + self.dropout(mixed.view(x.shape)))
+        return self.norm3(self.feed_forward(x)).view(shape)

@@ -1,0 +1,107 @@
+"""The one operator of the network: mix a few values sampled where a query asks."""
+
+import math
+
+import torch
+from torch import nn, Tensor
+from torch.nn import functional as F
+
+
+def deformable_attention(values: list[Tensor], locations: Tensor, weights: Tensor) -> Tensor:
+    """
+    Mix values sampled bilinearly at fractional locations, zero outside the map.
+
+    values     [(B, M, c, h_g, w_g)] * G  value maps; G is frames times levels
+    locations  (B, M, G, P, Q, 2)         x then y in [0, 1] of each map
+    weights    (B, M, G, P, Q)            sum to 1 over G and P
+    returns    (B, Q, M*c)
+
+    Points stand before queries because grid_sample then writes what the sum reads in order.
+    """
+    batch, heads, _, _, queries, _ = locations.shape
+    grids = 2 * locations - 1
+    mixed = None
+    for index, value in enumerate(values):
+        sampled = F.grid_sample(
+            value.flatten(0, 1), grids[:, :, index].flatten(0, 1), align_corners=False
+        )
+        part = (sampled * weights[:, :, index].flatten(0, 1)[:, None]).sum(2)
+        mixed = part if mixed is None else mixed + part
+    assert mixed is not None
+    return mixed.reshape(batch, -1, queries).transpose(1, 2)
+
+
+class DeformableAttention(nn.Module):
+    """
+    Multi-scale deformable attention over the levels of one or more frames.
+
+    To the operator, T frames of L levels are T*L maps under one softmax; every frame has its own
+    offsets and weights (rows of one linear layer, frame by frame), the values share a projection.
+    """
+
+    def __init__(self, channels: int, heads: int, frames: int, levels: int, points: int) -> None:
+        super().__init__()
+        self.heads, self.shape = heads, (frames, heads, levels, points)
+        self.sampling_offsets = nn.Linear(channels, 2 * math.prod(self.shape))
+        self.attention_weights = nn.Linear(channels, math.prod(self.shape))
+        self.value_proj = nn.Linear(channels, channels)
+        self.output_proj = nn.Linear(channels, channels)
+        for layer in (self.sampling_offsets, self.attention_weights):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+        for layer in (self.value_proj, self.output_proj):
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def ring_bias(self) -> None:
+        """Let head m look in direction m, point p at p+1 steps (Deformable DETR's start)."""
+        frames, heads, levels, points = self.shape
+        angle = torch.arange(heads) * (2 * math.pi / heads)
+        direction = torch.stack([angle.cos(), angle.sin()], 1)
+        direction = direction / direction.abs().amax(1, keepdim=True)
+        steps = torch.arange(1, points + 1)[:, None]
+        bias = direction[None, :, None, None] * steps  # (1, M, 1, P, 2)
+        bias = bias.expand(frames, heads, levels, points, 2)
+        with torch.no_grad():
+            self.sampling_offsets.bias.copy_(bias.flatten())
+
+    def project(
+        self, memory: Tensor, shapes: list[tuple[int, int]], padding_mask: Tensor | None = None
+    ) -> list[Tensor]:
+        """
+        Turn a frame's tokens into value maps; they depend on nothing but the frame.
+
+        memory        (N, S, C)
+        padding_mask  (N, S) True is padding: its values become zero
+        returns       [(N, M, C/M, h_l, w_l)] * L
+        """
+        value = self.value_proj(memory)
+        if padding_mask is not None:
+            value = value.masked_fill(padding_mask[..., None], 0)
+        levels = value.split([h * w for h, w in shapes], dim=1)
+        return [
+            x.transpose(1, 2).reshape(x.shape[0], self.heads, -1, h, w)
+            for x, (h, w) in zip(levels, shapes, strict=True)
+        ]
+
+    def forward(
+        self, query: Tensor, anchors: Tensor, scales: Tensor, values: list[Tensor]
+    ) -> Tensor:
+        """
+        Sample around each query's anchors and mix.
+
+        query    (B, Q, C)                        with its position added
+        anchors  (B, Q, T, 1|L, 1|P, 2)           in [0, 1] of the padded map, x then y
+        scales   broadcastable to (B, Q, T, L, P, 2)  length of one unit of offset
+        values   [(B, M, C/M, h, w)] * T*L        frame by frame
+        returns  (B, Q, C)
+        """
+        batch, queries, _ = query.shape
+        frames, heads, levels, points = self.shape
+        offsets = self.sampling_offsets(query).view(batch, queries, *self.shape, 2)
+        locations = anchors[:, :, :, None] + scales[:, :, :, None] * offsets
+        locations = locations.permute(0, 3, 2, 4, 5, 1, 6).flatten(2, 3)
+        logits = self.attention_weights(query).view(batch, queries, *self.shape)
+        logits = logits.permute(0, 3, 2, 4, 5, 1).reshape(batch, heads, -1, queries)
+        weights = logits.softmax(2).view(batch, heads, frames * levels, points, queries)
+        return self.output_proj(deformable_attention(values, locations, weights))

@@ -1,0 +1,74 @@
+"""The spatiotemporal joint decoder (STJD): every keypoint of a person on its own."""
+
+import torch
+from torch import nn, Tensor
+
+from pavenet_core.config import ModelConfig
+from pavenet_core.model.decoder_layer import DecoderLayer
+from pavenet_core.model.deformable_attention import DeformableAttention
+from pavenet_core.model.layers import Mlp, SigmaHead, inverse_sigmoid
+from pavenet_core.model.predictions import JointPrediction
+
+
+class JointDecoder(nn.Module):
+    """
+    Refine the keypoints of the people kept, each keypoint with a query of its own (paper Eq. 7).
+
+    The joint queries are learned and the same for everyone; a person enters by where its
+    keypoints are in each frame.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        channels = config.channels
+        self.key_frame = config.key_frame
+        self.content = nn.Parameter(torch.randn(len(config.skeleton), channels))
+        self.query_pos = nn.Parameter(torch.randn(len(config.skeleton), channels))
+        layers = range(config.joint_layers)
+        self.layers = nn.ModuleList(DecoderLayer(config, config.joint_points) for _ in layers)
+        for layer in self.layers:
+            layer.attention.ring_bias()
+        self.sigma_heads = nn.ModuleList(SigmaHead(channels, 2) for _ in layers)
+        self.keypoint_heads = nn.ModuleList(
+            nn.ModuleList(
+                Mlp(channels, channels, 2, 3, zero_last=True) for _ in range(config.num_frames)
+            )
+            for _ in layers
+        )
+
+    @property
+    def attentions(self) -> list[DeformableAttention]:
+        """Return the attention of each layer, whose `project` makes that layer's values."""
+        return [layer.attention for layer in self.layers]
+
+    def forward(
+        self,
+        poses: Tensor,
+        values: list[list[Tensor]],
+        valid_ratios: Tensor,
+        cell_scale: Tensor,
+    ) -> list[JointPrediction]:
+        """
+        Return each layer's keypoints in the key frame.
+
+        poses         (B, T, P, K, 2) in [0, 1] of the valid picture; no gradient flows into them
+        values        per layer [(B, M, c, h, w)] * T*L
+        valid_ratios  (B, T, L, 2)
+        cell_scale    (1, 1, 1, L, 1, 2) one cell of each level
+        """
+        batch, _, people, _, _ = poses.shape
+        poses = poses.detach()
+        query = self.content.expand(batch, people, -1, -1)
+        ratios = valid_ratios[:, None, :, :, None]
+        predictions = []
+        for index, layer in enumerate(self.layers):
+            anchors = poses.flatten(2, 3).transpose(1, 2)[:, :, :, None, None] * ratios
+            query = layer(query, self.query_pos, anchors, cell_scale, values[index])
+            moves = [head(query) for head in self.keypoint_heads[index]]
+            poses = (torch.stack(moves, 1) + inverse_sigmoid(poses)).sigmoid()
+            predictions.append(
+                JointPrediction(
+                    poses[:, self.key_frame], self.sigma_heads[index](query).sigmoid()
+                )
+            )
+        return predictions

@@ -1,0 +1,67 @@
+"""Small parts that several blocks share."""
+
+import math
+
+import torch
+from torch import nn, Tensor
+
+EPS = 1e-5
+
+
+def inverse_sigmoid(x: Tensor) -> Tensor:
+    """Return the logit of values in [0, 1], kept finite at both ends."""
+    x = x.clamp(0, 1)
+    return torch.log(x.clamp(min=EPS) / (1 - x).clamp(min=EPS))
+
+
+class Mlp(nn.Sequential):
+    """Linear layers with ReLU between them; `zero_last` makes the output start at zero."""
+
+    def __init__(
+        self, inputs: int, hidden: int, outputs: int, layers: int, zero_last: bool = False
+    ) -> None:
+        sizes = [inputs, *[hidden] * (layers - 1), outputs]
+        parts: list[nn.Module] = []
+        for first, second in zip(sizes[:-1], sizes[1:], strict=True):
+            parts += [nn.Linear(first, second), nn.ReLU(inplace=True)]
+        super().__init__(*parts[:-1])
+        if zero_last:
+            nn.init.zeros_(self[-1].weight)
+            nn.init.zeros_(self[-1].bias)
+
+
+class SigmaHead(nn.Sequential):
+    """Three linear layers without activations between, as the authors built it."""
+
+    def __init__(self, channels: int, outputs: int) -> None:
+        super().__init__(
+            nn.Linear(channels, channels),
+            nn.Linear(channels, channels),
+            nn.Linear(channels, outputs),
+        )
+        nn.init.xavier_uniform_(self[-1].weight, gain=0.01)
+
+
+def class_head(channels: int) -> nn.Linear:
+    """Build the one-class score head, starting at a probability of 0.01."""
+    head = nn.Linear(channels, 1)
+    nn.init.constant_(head.bias, -math.log((1 - 0.01) / 0.01))
+    return head
+
+
+class FeedForward(nn.Module):
+    """Two linear layers around a ReLU, added to the input."""
+
+    def __init__(self, channels: int, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(channels, hidden),
+            nn.ReLU(inplace=True),
+            nn.Dropout(dropout),
+            nn.Linear(hidden, channels),
+            nn.Dropout(dropout),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return x plus its transformation, shape kept."""
+        return x + self.layers(x)

@@ -1,0 +1,84 @@
+"""The spatiotemporal pose decoder (STPD): queries gather from T frames around their poses."""
+
+import torch
+from torch import nn, Tensor
+
+from pavenet_core.config import ModelConfig
+from pavenet_core.model.decoder_layer import DecoderLayer
+from pavenet_core.model.deformable_attention import DeformableAttention
+from pavenet_core.model.layers import Mlp, SigmaHead, class_head, inverse_sigmoid
+from pavenet_core.model.predictions import PosePrediction
+from pavenet_core.model.query_selection import Queries
+
+
+class PoseDecoder(nn.Module):
+    """
+    Refine each query's pose, in every frame of the window (paper Eq. 5-6).
+
+    Sampling is pose-aware: point k is anchored on keypoint k of the query's pose in that frame
+    and moves in units of half the pose's extent. Each frame keeps a reference pose of its own.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        channels, keypoints = config.channels, len(config.skeleton)
+        self.num_frames, self.key_frame = config.num_frames, config.key_frame
+        self.query_pos = nn.Parameter(torch.randn(config.num_queries, channels))
+        layers = range(config.pose_layers)
+        self.layers = nn.ModuleList(DecoderLayer(config, keypoints) for _ in layers)
+        self.class_heads = nn.ModuleList(class_head(channels) for _ in layers)
+        self.sigma_heads = nn.ModuleList(SigmaHead(channels, 2 * keypoints) for _ in layers)
+        self.keypoint_heads = nn.ModuleList(
+            nn.ModuleList(
+                Mlp(channels, 2 * channels, 2 * keypoints, 4, zero_last=True)
+                for _ in range(config.num_frames)
+            )
+            for _ in layers
+        )
+
+    @property
+    def attentions(self) -> list[DeformableAttention]:
+        """Return the attention of each layer, whose `project` makes that layer's values."""
+        return [layer.attention for layer in self.layers]
+
+    def forward(
+        self, queries: Queries, values: list[list[Tensor]], valid_ratios: Tensor
+    ) -> tuple[list[PosePrediction], Tensor]:
+        """
+        Return each layer's prediction for the key frame and the last poses of all frames.
+
+        values        per layer [(B, M, c, h, w)] * T*L
+        valid_ratios  (B, L, 2) of the key frame
+        returns       [PosePrediction] * layers, poses (B, T, Q, K, 2)
+        """
+        query = queries.query
+        position = self.query_pos[: query.shape[1]]
+        poses = queries.reference_poses[:, None].expand(-1, self.num_frames, -1, -1, -1)
+        predictions = []
+        for index, layer in enumerate(self.layers):
+            anchors, scales = pose_anchors(poses, valid_ratios)
+            query = layer(query[:, None], position, anchors, scales, values[index])[:, 0]
+            moves = [head(query).unflatten(2, (-1, 2)) for head in self.keypoint_heads[index]]
+            poses = (torch.stack(moves, 1) + inverse_sigmoid(poses)).sigmoid()
+            predictions.append(
+                PosePrediction(
+                    self.class_heads[index](query)[..., 0],
+                    poses[:, self.key_frame],
+                    self.sigma_heads[index](query).sigmoid().unflatten(2, (-1, 2)),
+                )
+            )
+        return predictions, poses
+
+
+def pose_anchors(poses: Tensor, valid_ratios: Tensor) -> tuple[Tensor, Tensor]:
+    """
+    Place one anchor on each keypoint and measure each pose.
+
+    poses         (B, T, Q, K, 2) in [0, 1] of the valid picture
+    valid_ratios  (B, L, 2)
+    returns       anchors (B, Q, T, L, K, 2) and half extents (B, Q, T, L, 1, 2), of the padded map
+    """
+    ratios = valid_ratios[:, None, None, :, None]
+    anchors = poses.transpose(1, 2)[:, :, :, None] * ratios
+    extent = anchors.amax(4, keepdim=True) - anchors.amin(4, keepdim=True)
+    return anchors, 0.5 * extent.clamp(min=1e-4)

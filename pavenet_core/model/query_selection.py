@@ -1,0 +1,71 @@
+"""Choose the pose queries: the key frame's most promising tokens, each with a first pose."""
+
+from typing import NamedTuple
+
+import torch
+from torch import nn, Tensor
+
+from pavenet_core.config import ModelConfig
+from pavenet_core.model.layers import Mlp, SigmaHead, class_head
+from pavenet_core.model.predictions import PosePrediction
+from pavenet_core.model.spatial_encoder import Memory, token_centres
+
+
+class Queries(NamedTuple):
+    """
+    What the pose decoder starts from.
+
+    query            (B, Q, C)
+    reference_poses  (B, Q, K, 2) in [0, 1] of the valid picture
+    """
+
+    query: Tensor
+    reference_poses: Tensor
+
+
+class QuerySelection(nn.Module):
+    """
+    Score a pose at every token of the key frame and keep the best Q.
+
+    A query is a learned vector plus the token's own feature. Selected features and poses are
+    detached: the decoders do not train the proposals.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        channels, keypoints = config.channels, len(config.skeleton)
+        self.num_queries = config.num_queries
+        self.output = nn.Linear(channels, channels)
+        self.norm = nn.LayerNorm(channels)
+        self.class_head = class_head(channels)
+        self.keypoint_head = Mlp(channels, 2 * channels, 2 * keypoints, 4, zero_last=True)
+        self.sigma_head = SigmaHead(channels, 2 * keypoints)
+        self.content = nn.Parameter(torch.randn(config.num_queries, channels))
+
+    def forward(self, memory: Memory) -> tuple[PosePrediction, Queries]:
+        """Return the proposals of all S tokens and the queries made of the best Q."""
+        logits, valid = proposal_logits(memory)
+        tokens = memory.tokens.masked_fill(~valid[..., None], 0)
+        features = self.norm(self.output(tokens))
+        scores = self.class_head(features)[..., 0]
+        # The pose head is applied to all tokens for the loss; at run time only the best are used.
+        best = scores.topk(min(self.num_queries, scores.shape[1]), dim=1).indices
+        poses = (self.keypoint_head(features).unflatten(2, (-1, 2)) + logits[:, :, None]).sigmoid()
+        sigmas = self.sigma_head(features).sigmoid().unflatten(2, (-1, 2))
+        chosen = features.detach().gather(1, best[..., None].expand(-1, -1, features.shape[2]))
+        references = poses.detach().flatten(2)
+        references = references.gather(1, best[..., None].expand(-1, -1, references.shape[2]))
+        queries = Queries(chosen + self.content[: best.shape[1]], references.unflatten(2, (-1, 2)))
+        return PosePrediction(scores, poses, sigmas), queries
+
+
+def proposal_logits(memory: Memory) -> tuple[Tensor, Tensor]:
+    """
+    Return the logit of each token's centre and whether a pose may start there.
+
+    returns  (N, S, 2) +inf where not valid, (N, S) bool: inside the picture, off its very edge
+    """
+    centres = token_centres(memory)
+    valid = ((centres > 0.01) & (centres < 0.99)).all(2) & ~memory.padding_mask
+    logits = torch.log(centres / (1 - centres))
+    return logits.masked_fill(~valid[..., None], float('inf')), valid

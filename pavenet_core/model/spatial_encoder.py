@@ -1,0 +1,131 @@
+"""The spatial encoder (SE): each frame on its own, once."""
+
+from typing import NamedTuple
+
+import torch
+from torch import nn, Tensor
+
+from pavenet_core.config import ModelConfig
+from pavenet_core.model.deformable_attention import DeformableAttention
+from pavenet_core.model.layers import FeedForward
+from pavenet_core.model.position_encoding import sine_encoding, valid_counts
+
+
+class Memory(NamedTuple):
+    """
+    Encoded frames.
+
+    tokens        (N, S, C)
+    padding_mask  (N, S) True is padding
+    valid_counts  (N, L, 2) rows and columns of each level that show picture
+    shapes        [(h, w)] * L
+    """
+
+    tokens: Tensor
+    padding_mask: Tensor
+    valid_counts: Tensor
+    shapes: list[tuple[int, int]]
+
+    @property
+    def valid_ratios(self) -> Tensor:
+        """Return (N, L, 2): valid share of each level's width and height."""
+        sizes = torch.tensor(self.shapes, dtype=torch.float32, device=self.tokens.device)
+        return (self.valid_counts / sizes).flip(2)
+
+    def frame(self, index: int, num_frames: int) -> 'Memory':
+        """Return one frame of each window; images lie window by window."""
+        return Memory(
+            self.tokens[index::num_frames],
+            self.padding_mask[index::num_frames],
+            self.valid_counts[index::num_frames],
+            self.shapes,
+        )
+
+
+class EncoderLayer(nn.Module):
+    """Deformable self-attention and feed-forward, norms after each."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        channels = config.channels
+        self.attention = DeformableAttention(
+            channels, config.num_heads, 1, config.num_levels, config.encoder_points
+        )
+        self.attention.ring_bias()
+        self.dropout = nn.Dropout(config.dropout)
+        self.norm1 = nn.LayerNorm(channels)
+        self.feed_forward = FeedForward(channels, config.ffn_channels, config.dropout)
+        self.norm2 = nn.LayerNorm(channels)
+
+    def forward(
+        self, x: Tensor, position: Tensor, memory: Memory, anchors: Tensor, scales: Tensor
+    ) -> Tensor:
+        """Return the tokens (N, S, C) after one layer."""
+        values = self.attention.project(x, memory.shapes, memory.padding_mask)
+        x = self.norm1(x + self.dropout(self.attention(x + position, anchors, scales, values)))
+        return self.norm2(self.feed_forward(x))
+
+
+class SpatialEncoder(nn.Module):
+    """Let every token of a frame gather from all levels of that frame (paper Eq. 4)."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.channels = config.channels
+        self.level_embedding = nn.Parameter(torch.randn(config.num_levels, config.channels))
+        self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.encoder_layers))
+
+    def forward(
+        self, levels: list[Tensor], valid_sizes: Tensor, padded: tuple[int, int]
+    ) -> Memory:
+        """
+        Encode N frames.
+
+        levels       [(N, C, h_l, w_l)] * L
+        valid_sizes  (N, 2) height, width in pixels of the un-padded images
+        padded       height, width of the batch in pixels
+        """
+        shapes = [(x.shape[2], x.shape[3]) for x in levels]
+        counts = [valid_counts(valid_sizes, padded, shape) for shape in shapes]
+        tokens = torch.cat([x.flatten(2).transpose(1, 2) for x in levels], 1)
+        padding = torch.cat([_padding(c, s) for c, s in zip(counts, shapes, strict=True)], 1)
+        memory = Memory(tokens, padding, torch.stack(counts, 1), shapes)
+        position = torch.cat(
+            [
+                sine_encoding(count, shape, self.channels) + embedding
+                for count, shape, embedding in zip(
+                    counts, shapes, self.level_embedding, strict=True
+                )
+            ],
+            1,
+        )
+        anchors = token_centres(memory)[:, :, None] * memory.valid_ratios[:, None]
+        anchors, scales = anchors[:, :, None, :, None], offset_scale(memory)
+        for layer in self.layers:
+            tokens = layer(tokens, position, memory, anchors, scales)
+        return memory._replace(tokens=tokens)
+
+
+def token_centres(memory: Memory) -> Tensor:
+    """Return (N, S, 2): each token's centre, x then y, in [0, 1] of the valid picture."""
+    centres = []
+    for level, (height, width) in enumerate(memory.shapes):
+        counts = memory.valid_counts[:, level]
+        y = (torch.arange(height, device=counts.device) + 0.5) / counts[:, :1]
+        x = (torch.arange(width, device=counts.device) + 0.5) / counts[:, 1:]
+        x, y = x[:, None].expand(-1, height, -1), y[:, :, None].expand(-1, -1, width)
+        centres.append(torch.stack([x, y], 3).flatten(1, 2))
+    return torch.cat(centres, 1)
+
+
+def offset_scale(memory: Memory) -> Tensor:
+    """Return (1, 1, 1, L, 1, 2): one cell of each level as a share of its width and height."""
+    sizes = torch.tensor(memory.shapes, dtype=torch.float32, device=memory.tokens.device)
+    return (1 / sizes.flip(1))[None, None, None, :, None]
+
+
+def _padding(counts: Tensor, shape: tuple[int, int]) -> Tensor:
+    """Return (N, h*w), True where a cell lies beyond the valid rows or columns."""
+    rows = torch.arange(shape[0], device=counts.device)[None, :, None] >= counts[:, :1, None]
+    columns = torch.arange(shape[1], device=counts.device)[None, None] >= counts[:, 1:, None]
+    return (rows | columns).flatten(1)

@@ -1,0 +1,61 @@
+"""What goes into the estimator and what comes out."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Frame:
+    """
+    One picture of a video.
+
+    image     (h, w, 3) uint8, blue-green-red as OpenCV reads it
+    stamp_ns  capture time; any clock, rising within one video
+    """
+
+    image: NDArray[np.uint8]
+    stamp_ns: int
+
+    def __post_init__(self) -> None:
+        """Refuse anything but a non-empty 8-bit colour picture."""
+        shape, dtype = self.image.shape, self.image.dtype
+        if dtype != np.uint8 or len(shape) != 3 or shape[2] != 3 or 0 in shape:
+            raise ValueError(f'a frame must be (h, w, 3) uint8 in BGR, got {shape} {dtype}')
+
+
+@dataclass(frozen=True)
+class Poses:
+    """
+    The N people of one frame, possibly none, best score first.
+
+    stamp_ns         the stamp of the frame they were seen in
+    keypoints_px     (N, K, 2) float32, x then y in pixels of the source image
+    keypoint_scores  (N, K) float32 in [0, 1]
+    scores           (N,) float32 in [0, 1]
+    """
+
+    stamp_ns: int
+    keypoints_px: NDArray[np.float32]
+    keypoint_scores: NDArray[np.float32]
+    scores: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        """Return the number of people."""
+        return len(self.scores)
+
+    @property
+    def bboxes_px(self) -> NDArray[np.float32]:
+        """Return (N, 4) x, y, width, height of the keypoints' extent, in pixels."""
+        if not len(self):
+            return np.zeros((0, 4), np.float32)
+        low, high = self.keypoints_px.min(axis=1), self.keypoints_px.max(axis=1)
+        return np.concatenate([low, high - low], axis=1)
+
+    def above(self, threshold: float) -> 'Poses':
+        """Keep the people whose score reaches the threshold; possibly none."""
+        keep = self.scores >= threshold
+        return Poses(
+            self.stamp_ns, self.keypoints_px[keep], self.keypoint_scores[keep], self.scores[keep]
+        )

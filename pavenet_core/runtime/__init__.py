@@ -1,0 +1,6 @@
+"""The part that a robot runs: numpy, OpenCV and onnxruntime, no torch."""
+
+from pavenet_core.runtime.estimator import VideoPoseEstimator
+from pavenet_core.runtime.stream import stream_poses
+
+__all__ = ['VideoPoseEstimator', 'stream_poses']

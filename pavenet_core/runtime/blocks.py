@@ -1,0 +1,107 @@
+"""The network's three blocks as the runtime calls them: what goes by which name."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pavenet_core.bundle import Bundle, BundleMetadata
+from pavenet_core.runtime.preprocess import FittedImage
+from pavenet_core.runtime.session import OnnxGraph, SessionConfig
+
+# What the encoder says about one frame, by tensor name; kept as long as windows need the frame.
+Features = dict[str, NDArray[Any]]
+KEY_FEATURES = ('query', 'reference_poses', 'valid_ratios')
+
+
+def value_names(kind: str, metadata: BundleMetadata) -> list[str]:
+    """Return the names of a frame's value maps for one decoder, `pose` or `joint`."""
+    num_layers = metadata.num_pose_layers if kind == 'pose' else metadata.num_joint_layers
+    levels = range(metadata.num_levels)
+    return [f'{kind}_value.{layer}.{level}' for layer in range(num_layers) for level in levels]
+
+
+class SpatialEncoder:
+    """One picture to everything that later windows need of it."""
+
+    def __init__(self, bundle: Bundle, config: SessionConfig) -> None:
+        values = [*value_names('pose', bundle.metadata), *value_names('joint', bundle.metadata)]
+        self.graph = OnnxGraph(
+            bundle.graph('spatial_encoder'),
+            inputs=('image', 'valid_size'),
+            outputs=(*KEY_FEATURES, *values),
+            config=config,
+        )
+
+    def __call__(self, image: FittedImage) -> Features:
+        """Encode one picture."""
+        return self.graph({'image': image.pixels, 'valid_size': image.valid_size})
+
+
+class PoseDecoder:
+    """The key frame's people and their rough poses in all frames of the window."""
+
+    def __init__(self, bundle: Bundle, config: SessionConfig) -> None:
+        self._feed = _window_feed('pose', bundle.metadata)
+        self.graph = OnnxGraph(
+            bundle.graph('pose_decoder'),
+            inputs=(*KEY_FEATURES, *(name for name, _, _ in self._feed)),
+            outputs=('scores', 'poses'),
+            config=config,
+        )
+
+    def __call__(self, window: Sequence[Features]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """
+        Ask every pose query for a person.
+
+        scores  (Q,)             in [0, 1]
+        poses   (1, T, Q, K, 2)  shares of the picture's width and height
+        """
+        key = window[len(window) // 2]
+        tensors = {name: key[name] for name in KEY_FEATURES}
+        tensors |= {name: window[frame][value] for name, frame, value in self._feed}
+        found = self.graph(tensors)
+        return found['scores'][0], found['poses']
+
+
+class JointDecoder:
+    """The keypoints of the people that are kept."""
+
+    def __init__(self, bundle: Bundle, config: SessionConfig) -> None:
+        self._feed = _window_feed('joint', bundle.metadata)
+        self.graph = OnnxGraph(
+            bundle.graph('joint_decoder'),
+            inputs=('poses', 'valid_ratios', *(name for name, _, _ in self._feed)),
+            outputs=('keypoints', 'sigmas'),
+            config=config,
+        )
+        self.graph.check_size('keypoints', axis=2, size=len(bundle.metadata.skeleton))
+
+    def __call__(
+        self, window: Sequence[Features], poses: NDArray[Any]
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
+        """
+        Refine the key frame's keypoints, of nobody too.
+
+        poses      (1, T, N, K, 2)  as the pose decoder gave them
+        keypoints  (N, K, 2)        shares of the picture's width and height
+        sigmas     (N, K, 2)        their spread
+        """
+        if not poses.shape[2]:
+            nobody = np.zeros((0, *poses.shape[3:]), np.float32)
+            return nobody, nobody
+        key = window[len(window) // 2]
+        tensors = {'poses': poses, 'valid_ratios': key['valid_ratios']}
+        tensors |= {name: window[frame][value] for name, frame, value in self._feed}
+        refined = self.graph(tensors)
+        return refined['keypoints'][0], refined['sigmas'][0]
+
+
+def _window_feed(kind: str, metadata: BundleMetadata) -> list[tuple[str, int, str]]:
+    """Return (the decoder's input, frame in the window, the encoder's output) for each value."""
+    return [
+        (f'frame{frame}.{name}', frame, name)
+        for frame in range(metadata.num_frames)
+        for name in value_names(kind, metadata)
+    ]

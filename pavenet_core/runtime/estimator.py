@@ -1,0 +1,137 @@
+"""The pipeline: frames of a video in, people out."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pavenet_core.bundle import BundleMetadata, load_bundle
+from pavenet_core.poses import Frame, Poses
+from pavenet_core.runtime.blocks import Features, JointDecoder, PoseDecoder, SpatialEncoder
+from pavenet_core.runtime.feature_buffer import FeatureBuffer, Window
+from pavenet_core.runtime.postprocess import select_people, to_poses
+from pavenet_core.runtime.preprocess import ImageFitter
+from pavenet_core.runtime.session import SessionConfig
+
+
+@dataclass(frozen=True)
+class _Encoded:
+    size: tuple[int, int]  # width and height of the source picture
+    features: Features
+
+
+class VideoPoseEstimator:
+    """
+    Find the people of every frame of a video, seeing each with its neighbouring frames.
+
+        frame -> fit -> spatial encoder -> buffer -> pose decoder -> select -> joint decoder
+                        (once per frame)   (T frames of one run)    (by score)
+
+    model             name of a shipped bundle, or path of a bundle folder
+    score_threshold   people below it are not reported; in [0, 1]
+    max_people        at most so many people per frame, the best ones
+    lookahead         frames to wait for before a frame is answered, 0 to T // 2
+    frame_interval_s  time between a window's frames; None takes the frames as they follow
+    max_gap_s         a longer pause starts a new video
+    device            cpu, cuda, tensorrt, or auto for the best that is there
+    num_threads       per graph; 0 lets onnxruntime decide
+    spinning          let threads wait busily while a graph runs; False is kinder to a busy machine
+    """
+
+    def __init__(
+        self,
+        model: str | Path = 'compact',
+        *,
+        score_threshold: float = 0.3,
+        max_people: int = 20,
+        lookahead: int = 0,
+        frame_interval_s: float | None = None,
+        max_gap_s: float = 1.0,
+        device: str = 'cpu',
+        num_threads: int = 0,
+        spinning: bool = True,
+    ) -> None:
+        config = SessionConfig(device, num_threads, spinning)
+        bundle = load_bundle(model)
+        _check_people(score_threshold, max_people)
+        _check_times(bundle.metadata.num_frames // 2, lookahead, frame_interval_s, max_gap_s)
+        self.metadata: BundleMetadata = bundle.metadata
+        self.score_threshold = score_threshold
+        self.max_people = max_people
+        self.encodes = 0
+        self._fit = ImageFitter(bundle.metadata.input_long_side, bundle.metadata.input_alignment)
+        self._spatial_encoder = SpatialEncoder(bundle, config)
+        self._pose_decoder = PoseDecoder(bundle, config)
+        self._joint_decoder = JointDecoder(bundle, config)
+        self._buffer: FeatureBuffer[_Encoded] = FeatureBuffer(
+            bundle.metadata.num_frames,
+            lookahead=lookahead,
+            interval_ns=None if frame_interval_s is None else round(frame_interval_s * 1e9),
+            max_gap_ns=round(max_gap_s * 1e9),
+        )
+
+    @property
+    def providers(self) -> tuple[str, ...]:
+        """Return the onnxruntime providers really in use."""
+        blocks = (self._spatial_encoder, self._pose_decoder, self._joint_decoder)
+        return tuple(dict.fromkeys(p for block in blocks for p in block.graph.providers))
+
+    def push(self, frame: Frame) -> Poses | None:
+        """
+        Take the next frame and return the oldest answer not yet given, or None.
+
+        With lookahead 0 that is always this frame's. A frame with the stamp of the one before it
+        is dropped: no frame is answered twice.
+        """
+        if not self._buffer.is_repeat(frame.stamp_ns):
+            encoded = self._encode(frame.image)
+            self._buffer.push(frame.stamp_ns, encoded.size, encoded)
+        window = self._buffer.next_window()
+        return None if window is None else self._decode(window)
+
+    def flush(self) -> list[Poses]:
+        """End the video: return the answers not yet given, in order."""
+        self._buffer.end_run()
+        answers = []
+        while (window := self._buffer.next_window()) is not None:
+            answers.append(self._decode(window))
+        return answers
+
+    def reset(self) -> None:
+        """Forget the video, and the answers not yet given with it."""
+        self._buffer.reset()
+
+    def _encode(self, image: NDArray[np.uint8]) -> _Encoded:
+        features = self._spatial_encoder(self._fit(image))
+        self.encodes += 1
+        return _Encoded((image.shape[1], image.shape[0]), features)
+
+    def _decode(self, window: Window[_Encoded]) -> Poses:
+        frames = [encoded.features for encoded in window.values]
+        scores, poses = self._pose_decoder(frames)
+        people = select_people(scores, self.score_threshold, self.max_people)
+        keypoints, sigmas = self._joint_decoder(frames, poses.take(people, axis=2))
+        return to_poses(window.stamp_ns, window.key.size, scores[people], keypoints, sigmas)
+
+
+def _check_people(score_threshold: float, max_people: int) -> None:
+    if not 0 <= score_threshold <= 1:
+        raise ValueError(f'score_threshold must be in [0, 1], got {score_threshold}')
+    if max_people < 1:
+        raise ValueError(f'max_people must be at least 1, got {max_people}')
+
+
+def _check_times(
+    half: int, lookahead: int, frame_interval_s: float | None, max_gap_s: float
+) -> None:
+    if not 0 <= lookahead <= half:
+        raise ValueError(f'lookahead must be 0 to {half} with this model, got {lookahead}')
+    if not 0 < max_gap_s < math.inf:
+        raise ValueError(f'max_gap_s must be above 0 and finite, got {max_gap_s}')
+    if frame_interval_s is not None and not 0 < frame_interval_s <= max_gap_s:
+        raise ValueError(
+            f'frame_interval_s must be above 0 and at most max_gap_s ({max_gap_s}), '
+            f'got {frame_interval_s}'
+        )

@@ -1,0 +1,131 @@
+"""One ONNX graph, opened and checked."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnxruntime as ort
+from numpy.typing import NDArray
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
+
+from pavenet_core.bundle import BundleError
+
+Tensors = Mapping[str, NDArray[Any]]
+
+# Best first; what one provider can't run goes to the next.
+PROVIDERS = {
+    'tensorrt': 'TensorrtExecutionProvider',
+    'cuda': 'CUDAExecutionProvider',
+    'cpu': 'CPUExecutionProvider',
+}
+DEVICES = ('auto', *PROVIDERS)
+_ORT_ERRORS = (
+    *(ort_state.Fail, ort_state.InvalidArgument, ort_state.NoSuchFile, ort_state.NoModel),
+    *(ort_state.EngineError, ort_state.RuntimeException, ort_state.InvalidProtobuf),
+    *(ort_state.NotImplemented, ort_state.InvalidGraph, ort_state.EPFail),
+)
+
+
+@dataclass(frozen=True)
+class SessionConfig:
+    """
+    Where and how hard the graphs run.
+
+    device       one of `DEVICES`; auto takes the best that this onnxruntime offers
+    num_threads  of one graph; 0 lets onnxruntime decide
+    spinning     let the threads wait busily while a graph runs: quicker on free cores
+    """
+
+    device: str = 'cpu'
+    num_threads: int = 0
+    spinning: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse what onnxruntime would misread."""
+        if self.device not in DEVICES:
+            raise ValueError(f'device must be one of {list(DEVICES)}, got {self.device!r}')
+        if self.num_threads < 0:
+            raise ValueError(f'num_threads must be 0 (automatic) or more, got {self.num_threads}')
+
+    def options(self) -> ort.SessionOptions:
+        """Return the same in onnxruntime's words."""
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = self.num_threads
+        options.log_severity_level = 3
+        options.add_session_config_entry(
+            'session.intra_op.allow_spinning', str(int(self.spinning))
+        )
+        # Three graphs take turns: one that spins on after its turn slows the next down by half.
+        options.add_session_config_entry('session.force_spinning_stop', '1')
+        return options
+
+
+def choose_providers(device: str, available: Sequence[str]) -> list[str]:
+    """Return the providers to ask for, best first; raise `ValueError` if the device is absent."""
+    if device == 'auto':
+        return [provider for provider in PROVIDERS.values() if provider in available]
+    if PROVIDERS[device] not in available:
+        raise ValueError(
+            f'device {device!r} is not there: this onnxruntime offers {list(available)}; '
+            'install one that has it (onnxruntime-gpu), or choose auto or cpu'
+        )
+    usable = list(PROVIDERS)[list(PROVIDERS).index(device) :]
+    return [PROVIDERS[name] for name in usable if PROVIDERS[name] in available]
+
+
+class OnnxGraph:
+    """A graph that takes and gives arrays by name; `BundleError` if the file is not that graph."""
+
+    def __init__(
+        self, path: Path, *, inputs: Sequence[str], outputs: Sequence[str], config: SessionConfig
+    ) -> None:
+        self.path = path
+        self._outputs = list(outputs)
+        providers = choose_providers(config.device, ort.get_available_providers())
+        try:
+            self._session = ort.InferenceSession(path, config.options(), providers=providers)
+        except _ORT_ERRORS as error:
+            raise BundleError(f'{path} is not a graph that can be opened: {error}') from error
+        self._check_names('inputs', inputs, [node.name for node in self._session.get_inputs()])
+        self._check_names('outputs', outputs, [node.name for node in self._session.get_outputs()])
+        self._check_device(config.device)
+
+    @property
+    def providers(self) -> tuple[str, ...]:
+        """Return the providers really in use."""
+        return tuple(self._session.get_providers())
+
+    def __call__(self, tensors: Tensors) -> dict[str, NDArray[Any]]:
+        """Run the graph once; the arrays that come out are its own memory, not copies."""
+        try:
+            results = self._session.run(self._outputs, tensors)
+        except _ORT_ERRORS as error:
+            raise BundleError(f'{self.path} does not fit the other graphs: {error}') from error
+        return dict(zip(self._outputs, results, strict=True))
+
+    def check_size(self, output: str, axis: int, size: int) -> None:
+        """Raise `BundleError` if the graph fixes this axis to another size."""
+        shapes = {node.name: node.shape for node in self._session.get_outputs()}
+        found = shapes[output][axis] if axis < len(shapes[output]) else None
+        if found != size and (found is None or isinstance(found, int)):
+            raise BundleError(
+                f'{self.path} gives {output!r} of shape {shapes[output]}, but metadata.json says '
+                f'{size} on axis {axis}; export the model again'
+            )
+
+    def _check_names(self, kind: str, expected: Sequence[str], found: Sequence[str]) -> None:
+        missing = sorted(set(expected) - set(found))
+        unknown = sorted(set(found) - set(expected))
+        if missing or unknown:
+            raise BundleError(
+                f'{self.path} has other {kind} than metadata.json promises: '
+                f'missing {missing}, unknown {unknown}; export the model again'
+            )
+
+    def _check_device(self, device: str) -> None:
+        if device != 'auto' and PROVIDERS[device] not in self.providers:
+            raise ValueError(
+                f'device {device!r} could not be started, onnxruntime would run on '
+                f'{list(self.providers)}; check its driver and libraries, or choose auto'
+            )

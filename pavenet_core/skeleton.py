@@ -1,0 +1,105 @@
+"""What a keypoint index means: names, limbs, mirror pairs and OKS spreads."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """
+    An ordered set of K keypoints.
+
+    names       K names; left and right are the person's own
+    edges       pairs of keypoint indices to join when drawing
+    flip_pairs  pairs of keypoint indices that swap in a mirrored image
+    sigmas      K spreads of the object keypoint similarity (OKS)
+    """
+
+    name: str
+    names: tuple[str, ...]
+    edges: tuple[tuple[int, int], ...]
+    flip_pairs: tuple[tuple[int, int], ...]
+    sigmas: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse facts that contradict each other."""
+        if len(self.sigmas) != len(self.names):
+            raise ValueError(
+                f'skeleton {self.name} has {len(self.names)} names but {len(self.sigmas)} sigmas'
+            )
+        indices = [i for pair in (*self.edges, *self.flip_pairs) for i in pair]
+        if indices and not 0 <= min(indices) <= max(indices) < len(self.names):
+            raise ValueError(f'skeleton {self.name} joins keypoints that it does not have')
+
+    def __len__(self) -> int:
+        """Return the number of keypoints."""
+        return len(self.names)
+
+    @property
+    def mirror(self) -> tuple[int, ...]:
+        """Return for each keypoint the index that it takes in a mirrored image."""
+        order = list(range(len(self.names)))
+        for left, right in self.flip_pairs:
+            order[left], order[right] = right, left
+        return tuple(order)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values that `from_json` reads back."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> 'Skeleton':
+        """Read what `to_json` wrote."""
+        return cls(
+            name=str(data['name']),
+            names=tuple(data['names']),
+            edges=tuple((int(a), int(b)) for a, b in data['edges']),
+            flip_pairs=tuple((int(a), int(b)) for a, b in data['flip_pairs']),
+            sigmas=tuple(float(s) for s in data['sigmas']),
+        )
+
+
+# Keypoints, limbs and sigmas of the COCO keypoint challenge (cocodataset.org).
+COCO17 = Skeleton(
+    name='coco17',
+    names=(
+        'nose',
+        *('left_eye', 'right_eye', 'left_ear', 'right_ear'),
+        *('left_shoulder', 'right_shoulder', 'left_elbow', 'right_elbow'),
+        *('left_wrist', 'right_wrist', 'left_hip', 'right_hip'),
+        *('left_knee', 'right_knee', 'left_ankle', 'right_ankle'),
+    ),
+    edges=(
+        *((15, 13), (13, 11), (16, 14), (14, 12), (11, 12), (5, 11), (6, 12), (5, 6)),
+        *((5, 7), (6, 8), (7, 9), (8, 10), (1, 2), (0, 1), (0, 2), (1, 3), (2, 4)),
+    ),
+    flip_pairs=((1, 2), (3, 4), (5, 6), (7, 8), (9, 10), (11, 12), (13, 14), (15, 16)),
+    sigmas=(
+        *(0.026, 0.025, 0.025, 0.035, 0.035, 0.079, 0.079, 0.072, 0.072, 0.062, 0.062),
+        *(0.107, 0.107, 0.087, 0.087, 0.089, 0.089),
+    ),
+)
+
+# PoseTrack's 15 keypoints in the order of the paper's models; the sigmas are those of the
+# authors' matching cost and OKS-NMS (docs/parity.md).
+POSETRACK15 = Skeleton(
+    name='posetrack15',
+    names=(
+        *('nose', 'head_bottom', 'head_top'),
+        *('left_shoulder', 'right_shoulder', 'left_elbow', 'right_elbow'),
+        *('left_wrist', 'right_wrist', 'left_hip', 'right_hip'),
+        *('left_knee', 'right_knee', 'left_ankle', 'right_ankle'),
+    ),
+    edges=(
+        *((0, 2), (0, 1), (1, 3), (1, 4), (3, 5), (4, 6), (3, 9), (4, 10)),
+        *((5, 7), (6, 8), (9, 11), (10, 12), (11, 13), (12, 14)),
+    ),
+    flip_pairs=((3, 4), (5, 6), (7, 8), (9, 10), (11, 12), (13, 14)),
+    sigmas=(
+        *(0.026, 0.079, 0.079, 0.079, 0.079, 0.072, 0.072, 0.062, 0.062),
+        *(0.107, 0.107, 0.087, 0.087, 0.089, 0.089),
+    ),
+)
+
+SKELETONS = {skeleton.name: skeleton for skeleton in (COCO17, POSETRACK15)}

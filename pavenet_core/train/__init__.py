@@ -1,0 +1,1 @@
+"""Training of the network; never needed to run it."""

@@ -1,0 +1,102 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pavenet_core.bundle import BundleError
+from pavenet_core.runtime.session import OnnxGraph, SessionConfig, choose_providers
+
+CPU, CUDA, TENSORRT = (f'{name}ExecutionProvider' for name in ('CPU', 'CUDA', 'Tensorrt'))
+
+
+def joint_decoder_names() -> tuple[list[str], list[str]]:
+    values = [f'frame{t}.joint_value.0.{level}' for t in range(3) for level in range(2)]
+    return ['poses', 'valid_ratios', *values], ['keypoints', 'sigmas']
+
+
+def open_joint_decoder(bundle: Path, config: SessionConfig | None = None) -> OnnxGraph:
+    inputs, outputs = joint_decoder_names()
+    path = bundle / 'joint_decoder.onnx'
+    return OnnxGraph(path, inputs=inputs, outputs=outputs, config=config or SessionConfig())
+
+
+def test_outputs_come_by_name_in_any_order(stand_in: Path) -> None:
+    inputs, outputs = joint_decoder_names()
+    graph = OnnxGraph(
+        stand_in / 'joint_decoder.onnx',
+        inputs=inputs,
+        outputs=outputs[::-1],
+        config=SessionConfig(num_threads=1, spinning=False),
+    )
+    tensors = {name: np.ones([1] * 5, np.float32) for name in inputs[2:]}
+    tensors |= {'poses': np.zeros((1, 3, 2, 17, 2), np.float32)}
+    tensors |= {'valid_ratios': np.ones((1, 2, 2), np.float32)}
+    found = graph(tensors)
+    assert set(found) == {'keypoints', 'sigmas'}
+    assert found['keypoints'].shape == (1, 2, 17, 2)
+    assert graph.providers == (CPU,)
+
+
+@pytest.mark.parametrize('content', [b'', b'not a graph at all'])
+def test_a_damaged_file_is_one_sentence(
+    content: bytes, tmp_path: Path, write_bundle: Callable[..., Path]
+) -> None:
+    (write_bundle(tmp_path) / 'joint_decoder.onnx').write_bytes(content)
+    with pytest.raises(BundleError, match=r'joint_decoder\.onnx is not a graph'):
+        open_joint_decoder(tmp_path)
+
+
+def test_a_truncated_file_is_one_sentence(
+    tmp_path: Path, write_bundle: Callable[..., Path]
+) -> None:
+    path = write_bundle(tmp_path) / 'joint_decoder.onnx'
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(BundleError, match=r'joint_decoder\.onnx'):
+        open_joint_decoder(tmp_path)
+
+
+def test_a_graph_with_other_names_is_refused_with_the_names(stand_in: Path) -> None:
+    inputs, outputs = joint_decoder_names()
+    path = stand_in / 'joint_decoder.onnx'
+    with pytest.raises(BundleError, match=r"inputs .*missing \['more'\], unknown \['poses'\]"):
+        OnnxGraph(path, inputs=['more', *inputs[1:]], outputs=outputs, config=SessionConfig())
+    with pytest.raises(BundleError, match=r"outputs .*missing \[\], unknown \['sigmas'\]"):
+        OnnxGraph(path, inputs=inputs, outputs=['keypoints'], config=SessionConfig())
+
+
+def test_an_output_of_another_size_is_refused(stand_in: Path) -> None:
+    graph = open_joint_decoder(stand_in)
+    graph.check_size('keypoints', axis=1, size=5)  # as many people as one likes
+    graph.check_size('keypoints', axis=2, size=17)
+    with pytest.raises(BundleError, match='says 15 on axis 2'):
+        graph.check_size('keypoints', axis=2, size=15)
+    with pytest.raises(BundleError, match='axis 4'):
+        graph.check_size('keypoints', axis=4, size=17)
+
+
+def test_inputs_that_do_not_fit_are_one_sentence(stand_in: Path) -> None:
+    inputs, _ = joint_decoder_names()
+    wrong_type = {name: np.zeros([1] * 5) for name in inputs}
+    with pytest.raises(BundleError, match='does not fit the other graphs'):
+        open_joint_decoder(stand_in)(wrong_type)
+
+
+def test_auto_takes_the_best_there_is_and_falls_back_to_the_cpu() -> None:
+    assert choose_providers('auto', ['Other', CPU]) == [CPU]
+    assert choose_providers('auto', [CPU, CUDA, TENSORRT]) == [TENSORRT, CUDA, CPU]
+    assert choose_providers('tensorrt', [CPU, CUDA, TENSORRT]) == [TENSORRT, CUDA, CPU]
+    assert choose_providers('cuda', [TENSORRT, CUDA, CPU]) == [CUDA, CPU]
+    assert choose_providers('cpu', [TENSORRT, CUDA, CPU]) == [CPU]
+
+
+def test_an_absent_device_is_refused_with_what_there_is() -> None:
+    with pytest.raises(ValueError, match=rf"'cuda' is not there: .*\['{CPU}'\]"):
+        choose_providers('cuda', [CPU])
+
+
+def test_nonsense_settings_are_refused() -> None:
+    with pytest.raises(ValueError, match="got 'gpu'"):
+        SessionConfig(device='gpu')
+    with pytest.raises(ValueError, match='got -1'):
+        SessionConfig(num_threads=-1)

@@ -1,0 +1,252 @@
+"""The training loss, term by term."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from pavenet_core.model.predictions import JointPrediction, PosePrediction
+from pavenet_core.skeleton import POSETRACK15
+from pavenet_core.train.criterion import Criterion, focal_loss, inside_ignored, LossWeights
+from pavenet_core.train.flow import RealNvp, residual_nll
+from pavenet_core.train.targets import Targets
+
+K = len(POSETRACK15)
+NAMES = {
+    *('enc_loss_cls', 'enc_loss_kpt', 'd0.loss_cls', 'd0.loss_kpt', 'd1.loss_cls', 'd1.loss_kpt'),
+    *('loss_cls', 'loss_kpt', 'd0.loss_kpt_refine', 'd1.loss_kpt_refine'),
+}
+
+
+def make_targets(seed: int, people: int) -> Targets:
+    generator = torch.Generator().manual_seed(seed)
+    return Targets(
+        keypoints=torch.rand(people, K, 2, generator=generator),
+        visible=torch.rand(people, K, generator=generator) > 0.3,
+        areas=torch.rand(people, generator=generator) * 3000 + 500,
+        image_size=(150, 200),
+        ignore_boxes=torch.zeros(0, 4),
+    )
+
+
+def make_prediction(seed: int, images: int, candidates: int) -> PosePrediction:
+    generator = torch.Generator().manual_seed(seed)
+    poses = torch.rand(images, candidates, K, 2, generator=generator)
+    sigmas = torch.rand(images, candidates, K, 2, generator=generator) * 0.3 + 0.05
+    logits = torch.randn(images, candidates, generator=generator)
+    return PosePrediction(*(tensor.requires_grad_() for tensor in (logits, poses, sigmas)))
+
+
+class Step:
+    """Predictions of all stages for a batch."""
+
+    def __init__(self, targets: Sequence[Targets]) -> None:
+        self.targets = targets
+        batch = len(targets)
+        self.proposals = make_prediction(50, batch, 40)
+        self.layers = [make_prediction(51 + i, batch, 12) for i in range(3)]
+        slots = max(len(target.areas) for target in targets)
+        stages = [make_prediction(60 + i, batch, slots) for i in range(2)]
+        self.joints = [JointPrediction(stage.poses, stage.sigmas) for stage in stages]
+
+    def losses(self, criterion: Criterion) -> dict[str, Tensor]:
+        matches = criterion.match(self.layers[-1], self.targets)
+        people = [people for _, people in matches.one_to_one]
+        losses: dict[str, Tensor] = criterion(
+            self.proposals, self.layers, self.joints, people, self.targets, matches
+        )
+        return losses
+
+    def gradients(self) -> list[Tensor | None]:
+        tensors = [*self.proposals, *(t for stage in self.layers + self.joints for t in stage)]
+        return [tensor.grad for tensor in tensors]
+
+
+def test_every_term_equals_the_definition() -> None:
+    torch.manual_seed(0)
+    criterion = Criterion(POSETRACK15)
+    step = Step([make_targets(1, 3), make_targets(2, 5)])
+    losses = step.losses(criterion)
+    assert set(losses) == NAMES
+    flows = [criterion.proposal_flow] + [criterion.pose_flow] * 3
+    stages = [step.proposals, *step.layers]
+    for prefix, stage, flow in zip(('enc_', 'd0.', 'd1.', ''), stages, flows, strict=True):
+        matches = criterion.match(stage, step.targets).one_to_one
+        expected = expected_classification(stage, [c.tolist() for c, _ in matches])
+        assert losses[f'{prefix}loss_cls'].item() == pytest.approx(expected, rel=1e-4)
+        keypoints = expected_keypoints(stage.poses, stage.sigmas, step.targets, matches, flow)
+        assert losses[f'{prefix}loss_kpt'].item() == pytest.approx(keypoints, rel=1e-4)
+    last = criterion.match(step.layers[-1], step.targets).one_to_one
+    slots = [(torch.arange(len(people)), people) for _, people in last]
+    for i, joint in enumerate(step.joints):
+        expected = expected_keypoints(*joint, step.targets, slots, criterion.joint_flow)
+        assert losses[f'd{i}.loss_kpt_refine'].item() == pytest.approx(expected, rel=1e-4)
+
+
+def expected_classification(stage: PosePrediction, matched: list[list[int]]) -> float:
+    total, count = 0.0, 0
+    for logits, positives in zip(
+        stage.class_logits.detach().double().numpy(), matched, strict=True
+    ):
+        for n, logit in enumerate(logits):
+            p = 1 / (1 + np.exp(-logit))
+            if n in positives:
+                total -= 0.25 * (1 - p) ** 2 * np.log(p)
+                count += 1
+            else:
+                total -= 0.75 * p**2 * np.log(1 - p)
+    return 0.5 * total / count
+
+
+def expected_keypoints(
+    poses: Tensor,
+    sigmas: Tensor,
+    targets: Sequence[Targets],
+    matches: Sequence[tuple[Tensor, Tensor]],
+    flow: RealNvp,
+) -> float:
+    total, count = 0.0, 0
+    for i, (candidates, people) in enumerate(matches):
+        for n, g in zip(candidates.tolist(), people.tolist(), strict=True):
+            goal, visible = targets[i].keypoints[g], targets[i].visible[g]
+            nll = residual_nll(flow, poses[i, n], sigmas[i, n], goal) * visible.unsqueeze(-1)
+            total += nll.sum().item()
+            count += 2 * int(visible.sum())
+    return total / count
+
+
+def test_known_matches_change_nothing() -> None:
+    criterion = Criterion(POSETRACK15)
+    step = Step([make_targets(3, 2), make_targets(4, 3)])
+    known = step.losses(criterion)
+    people = [p for _, p in criterion.match(step.layers[-1], step.targets).one_to_one]
+    unknown = criterion(step.proposals, step.layers, step.joints, people, step.targets)
+    assert {k: v.item() for k, v in known.items()} == {k: v.item() for k, v in unknown.items()}
+
+
+def test_gradients_reach_every_prediction_and_flow() -> None:
+    criterion = Criterion(POSETRACK15, LossWeights(oks=0.5), matches_per_person=2)
+    step = Step([make_targets(5, 2), make_targets(6, 0), make_targets(7, 4)])
+    total = torch.stack(list(step.losses(criterion).values())).sum()
+    total.backward()  # type: ignore[no-untyped-call]
+    gradients = step.gradients() + [p.grad for p in criterion.parameters()]
+    assert all(g is not None and bool(g.isfinite().all()) and bool(g.any()) for g in gradients)
+
+
+def test_a_batch_of_empty_images_costs_only_classification() -> None:
+    criterion = Criterion(POSETRACK15, LossWeights(oks=1.0))
+    step = Step([make_targets(8, 0), make_targets(9, 0)])
+    losses = step.losses(criterion)
+    total = torch.stack(list(losses.values())).sum()
+    total.backward()  # type: ignore[no-untyped-call]
+    for name, value in losses.items():
+        assert bool(value.isfinite()), name
+        assert (value.item() > 0) == name.endswith('loss_cls'), name
+    present = [p.grad for p in criterion.parameters()]
+    assert all(g is not None and not g.any() for g in present)
+
+
+def test_terms_scale_with_their_weights() -> None:
+    torch.manual_seed(0)
+    criterion = Criterion(POSETRACK15)
+    step = Step([make_targets(10, 3)])
+    plain = step.losses(criterion)
+    criterion.weights = LossWeights(classification=1.5, keypoint=0.25)
+    for name, value in step.losses(criterion).items():
+        factor = 3 if name.endswith('loss_cls') else 0.25
+        assert value.item() == pytest.approx(factor * plain[name].item(), rel=1e-6)
+
+
+def test_oks_term_is_a_mean_over_people() -> None:
+    criterion = Criterion(POSETRACK15, LossWeights(oks=2.0))
+    step = Step([make_targets(11, 2)])
+    matches = criterion.match(step.layers[-1], step.targets)
+    ((candidates, people),) = matches.one_to_one
+    with torch.no_grad():
+        step.layers[-1].poses[0, candidates[0]] = step.targets[0].keypoints[people[0]]
+        step.layers[-1].poses[0, candidates[1]] = 90.0
+    joint_people = [people]
+    losses = criterion(
+        step.proposals, step.layers, step.joints, joint_people, step.targets, matches
+    )
+    assert losses['loss_oks'].item() == pytest.approx(2.0 * (0 + 1) / 2)
+    extra = {'enc_loss_oks', 'd0.loss_oks', 'd1.loss_oks', 'loss_oks'}
+    assert set(losses) == NAMES | extra | {'d0.loss_oks_refine', 'd1.loss_oks_refine'}
+
+
+def test_several_matches_per_person_touch_regression_only() -> None:
+    torch.manual_seed(0)
+    criterion = Criterion(POSETRACK15)
+    step = Step([make_targets(12, 2), make_targets(13, 3)])
+    single = step.losses(criterion)
+    criterion.matches_per_person = 3
+    several = step.losses(criterion)
+    for name in NAMES:
+        same = single[name].item() == several[name].item()
+        assert same == ('cls' in name or 'refine' in name), name
+    matches = criterion.match(step.layers[-1], step.targets)
+    assert [len(c) for c, _ in matches.one_to_one] == [2, 3]
+    assert [len(c) for c, _ in matches.regression] == [6, 9]
+
+
+def test_ignored_regions_cost_nothing_unless_matched() -> None:
+    criterion = Criterion(POSETRACK15)
+    step = Step([make_targets(14, 2)])
+    everywhere = torch.tensor([[0.0, 0.0, 1.0, 1.0]])
+    step.targets = [replace(step.targets[0], ignore_boxes=everywhere)]
+    losses = step.losses(criterion)
+    ((candidates, _),) = criterion.match(step.layers[-1], step.targets).one_to_one
+    logits = step.layers[-1].class_logits[0, candidates]
+    expected = 0.5 * focal_loss(logits, torch.ones(2)).sum() / 2
+    assert losses['loss_cls'].item() == pytest.approx(expected.item())
+    losses['loss_cls'].backward()  # type: ignore[no-untyped-call]
+    gradient = step.layers[-1].class_logits.grad
+    assert gradient is not None
+    assert gradient[0].nonzero().squeeze(-1).tolist() == sorted(candidates.tolist())
+
+
+def test_what_stands_in_an_ignored_region() -> None:
+    def box(x0: float, y0: float, x1: float, y1: float) -> Tensor:
+        return torch.tensor([[x0, y0], [x1, y1]])
+
+    poses = torch.stack(
+        [
+            box(0.1, 0.1, 0.3, 0.3),  # inside
+            box(0.3, 0.1, 0.6, 0.3),  # centre just inside
+            box(0.35, 0.1, 0.75, 0.3),  # less than half inside
+            box(0.6, 0.6, 0.7, 0.7),  # away
+            box(0.8, 0.0, 1.0, 0.3),  # mostly inside the two-part region, by its centre
+        ]
+    )
+    boxes = torch.tensor([[0.0, 0.0, 0.5, 0.5], [0.8, 0.0, 1.0, 0.2]])
+    assert inside_ignored(poses, boxes).tolist() == [True, True, False, False, True]
+    assert not inside_ignored(poses, torch.zeros(0, 4)).any()
+
+
+def test_losses_stay_float32_under_autocast() -> None:
+    torch.manual_seed(0)
+    criterion = Criterion(POSETRACK15)
+    step = Step([make_targets(15, 3)])
+    plain = step.losses(criterion)
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        mixed = step.losses(criterion)
+    assert all(value.dtype == torch.float32 for value in mixed.values())
+    assert {k: v.item() for k, v in plain.items()} == {k: v.item() for k, v in mixed.items()}
+
+
+def test_half_precision_predictions_are_accepted() -> None:
+    criterion = Criterion(POSETRACK15)
+    step = Step([make_targets(16, 3)])
+    step.proposals = PosePrediction(*(t.bfloat16() for t in step.proposals))
+    step.layers = [PosePrediction(*(t.bfloat16() for t in layer)) for layer in step.layers]
+    step.joints = [JointPrediction(*(t.bfloat16() for t in joint)) for joint in step.joints]
+    losses = step.losses(criterion)
+    assert all(v.dtype == torch.float32 and bool(v.isfinite()) for v in losses.values())
+
+
+def test_a_person_needs_a_match() -> None:
+    with pytest.raises(ValueError, match='matches_per_person must be at least 1, got 0'):
+        Criterion(POSETRACK15, matches_per_person=0)
