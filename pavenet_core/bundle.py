@@ -10,6 +10,7 @@ from pavenet_core.skeleton import Skeleton
 
 FORMAT = 1
 GRAPHS = ('spatial_encoder', 'pose_decoder', 'joint_decoder')
+KEY_FEATURES = ('query', 'reference_poses', 'valid_ratios')
 SHIPPED = Path(__file__).parent / 'bundles'
 
 
@@ -26,7 +27,7 @@ class BundleMetadata:
     input_long_side   pixels of the resized image's longer side
     input_alignment   width and height are padded to multiples of this
     max_people        pose queries, so the most people that can come out
-    frame_interval_s  time between frames in training; the runtime's default
+    frame_interval_s  time between frames in training
     """
 
     name: str
@@ -46,6 +47,14 @@ class BundleMetadata:
     accuracy: Mapping[str, Any] = field(default_factory=dict)
     format: int = FORMAT
 
+    def __post_init__(self) -> None:
+        """Refuse what no model can have, naming the value."""
+        if self.num_frames < 1 or self.num_frames % 2 == 0:
+            raise ValueError(f'num_frames must be odd and positive, got {self.num_frames}')
+        for name in ('input_long_side', 'input_alignment', 'num_levels', 'max_people'):
+            if not isinstance(value := getattr(self, name), int) or value < 1:
+                raise ValueError(f'{name} must be a positive integer, got {value!r}')
+
     @property
     def key_frame(self) -> int:
         """Return the index of the frame whose people are asked for."""
@@ -59,6 +68,13 @@ class BundleMetadata:
     def from_json(cls, data: Mapping[str, Any]) -> 'BundleMetadata':
         """Read what `to_json` wrote."""
         return cls(**{**data, 'skeleton': Skeleton.from_json(data['skeleton'])})
+
+
+def value_names(kind: str, metadata: BundleMetadata) -> list[str]:
+    """Return the names of a frame's value maps for one decoder, `pose` or `joint`."""
+    num_layers = metadata.num_pose_layers if kind == 'pose' else metadata.num_joint_layers
+    levels = range(metadata.num_levels)
+    return [f'{kind}_value.{layer}.{level}' for layer in range(num_layers) for level in levels]
 
 
 @dataclass(frozen=True)

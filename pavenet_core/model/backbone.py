@@ -5,7 +5,8 @@ from typing import Any
 import timm
 from timm.models import register_model
 from timm.models.efficientnet import _gen_mobilenet_v2
-from torch import Tensor, nn
+from torch import nn, Tensor
+from torch.nn import functional as F
 
 from pavenet_core.config import ModelConfig
 
@@ -14,6 +15,14 @@ from pavenet_core.config import ModelConfig
 def mobilenetv2_150(pretrained: bool = False, **kwargs: Any) -> nn.Module:
     """Build MobileNetV2 at 1.5 times the width, the trunk of MoveNet MultiPose."""
     return _gen_mobilenet_v2('mobilenetv2_150', 1.5, pretrained=pretrained, **kwargs)
+
+
+class RightPaddedConv2d(nn.Conv2d):
+    """A 3x3 convolution of stride 2, padded right and below only."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Halve a picture of even sides."""
+        return super().forward(F.pad(x, (0, 1, 0, 1)))
 
 
 class Backbone(nn.Module):
@@ -27,18 +36,38 @@ class Backbone(nn.Module):
 
     def __init__(self, config: ModelConfig, pretrained: bool = False) -> None:
         super().__init__()
-        # MoveNet's weights were trained with TensorFlow's padding: right and below only.
-        options = {'pad_type': 'same'} if config.backbone == 'mobilenetv2_150' else {}
         self.trunk = timm.create_model(
             config.backbone,
             pretrained=pretrained,
             features_only=True,
             out_indices=config.backbone_indices,
-            **options,
         )
+        if config.backbone == 'mobilenetv2_150':
+            pad_like_tensorflow(self.trunk)
         self.channels: list[int] = self.trunk.feature_info.channels()
         self.strides: list[int] = self.trunk.feature_info.reduction()
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Return the feature maps, finest first."""
         return list(self.trunk(images))
+
+
+def pad_like_tensorflow(trunk: nn.Module) -> None:
+    """
+    Move the padding of the stride-2 convolutions to where MoveNet's weights learnt it.
+
+    timm's `pad_type='same'` computes the same, but for free image sizes its sums make torch.export
+    run for hours.
+    """
+    for name, layer in list(trunk.named_modules()):
+        if isinstance(layer, nn.Conv2d) and layer.stride == (2, 2):
+            padded = RightPaddedConv2d(
+                layer.in_channels,
+                layer.out_channels,
+                layer.kernel_size,
+                stride=2,
+                groups=layer.groups,
+                bias=layer.bias is not None,
+            )
+            padded.weight = layer.weight
+            trunk.set_submodule(name, padded)

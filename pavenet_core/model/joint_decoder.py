@@ -8,6 +8,7 @@ from pavenet_core.model.decoder_layer import DecoderLayer
 from pavenet_core.model.deformable_attention import DeformableAttention
 from pavenet_core.model.layers import Mlp, SigmaHead, inverse_sigmoid
 from pavenet_core.model.predictions import JointPrediction
+from pavenet_core.model.spatial_encoder import cell_scale
 
 
 class JointDecoder(nn.Module):
@@ -21,7 +22,7 @@ class JointDecoder(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         channels = config.channels
-        self.key_frame = config.key_frame
+        self.key_frame, self.num_levels = config.key_frame, config.num_levels
         self.content = nn.Parameter(torch.randn(len(config.skeleton), channels))
         self.query_pos = nn.Parameter(torch.randn(len(config.skeleton), channels))
         layers = range(config.joint_layers)
@@ -46,7 +47,6 @@ class JointDecoder(nn.Module):
         poses: Tensor,
         values: list[list[Tensor]],
         valid_ratios: Tensor,
-        cell_scale: Tensor,
     ) -> list[JointPrediction]:
         """
         Return each layer's keypoints in the key frame.
@@ -54,16 +54,17 @@ class JointDecoder(nn.Module):
         poses         (B, T, P, K, 2) in [0, 1] of the valid picture; no gradient flows into them
         values        per layer [(B, M, c, h, w)] * T*L
         valid_ratios  (B, T, L, 2)
-        cell_scale    (1, 1, 1, L, 1, 2) one cell of each level
         """
         batch, _, people, _, _ = poses.shape
         poses = poses.detach()
+        shapes = [(x.shape[3], x.shape[4]) for x in values[0][: self.num_levels]]
+        scales = cell_scale(shapes, poses.device)
         query = self.content.expand(batch, people, -1, -1)
         ratios = valid_ratios[:, None, :, :, None]
         predictions = []
         for index, layer in enumerate(self.layers):
             anchors = poses.flatten(2, 3).transpose(1, 2)[:, :, :, None, None] * ratios
-            query = layer(query, self.query_pos, anchors, cell_scale, values[index])
+            query = layer(query, self.query_pos, anchors, scales, values[index])
             moves = [head(query) for head in self.keypoint_heads[index]]
             poses = (torch.stack(moves, 1) + inverse_sigmoid(poses)).sigmoid()
             predictions.append(

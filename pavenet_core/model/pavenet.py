@@ -12,7 +12,7 @@ from pavenet_core.model.neck import Neck
 from pavenet_core.model.pose_decoder import PoseDecoder
 from pavenet_core.model.predictions import JointPrediction, PosePrediction
 from pavenet_core.model.query_selection import QuerySelection
-from pavenet_core.model.spatial_encoder import Memory, SpatialEncoder, offset_scale
+from pavenet_core.model.spatial_encoder import Memory, SpatialEncoder
 
 
 class PosesOfWindow(NamedTuple):
@@ -97,7 +97,7 @@ class PaveNet(nn.Module):
         chosen = people[:, None, :, None, None].expand(-1, poses.shape[1], -1, *poses.shape[3:])
         ratios = memory.valid_ratios.unflatten(0, (-1, self.config.num_frames))
         values = self.window_values(self.joint_decoder, memory)
-        return self.joint_decoder(poses.gather(2, chosen), values, ratios, offset_scale(memory))
+        return self.joint_decoder(poses.gather(2, chosen), values, ratios)
 
     def window_values(
         self, decoder: PoseDecoder | JointDecoder, memory: Memory

@@ -52,12 +52,11 @@ class PoseDecoder(nn.Module):
         returns       [PosePrediction] * layers, poses (B, T, Q, K, 2)
         """
         query = queries.query
-        position = self.query_pos[: query.shape[1]]
         poses = queries.reference_poses[:, None].expand(-1, self.num_frames, -1, -1, -1)
         predictions = []
         for index, layer in enumerate(self.layers):
             anchors, scales = pose_anchors(poses, valid_ratios)
-            query = layer(query[:, None], position, anchors, scales, values[index])[:, 0]
+            query = layer(query[:, None], self.query_pos, anchors, scales, values[index])[:, 0]
             moves = [head(query).unflatten(2, (-1, 2)) for head in self.keypoint_heads[index]]
             poses = (torch.stack(moves, 1) + inverse_sigmoid(poses)).sigmoid()
             predictions.append(

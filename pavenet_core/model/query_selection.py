@@ -48,15 +48,19 @@ class QuerySelection(nn.Module):
         tokens = memory.tokens.masked_fill(~valid[..., None], 0)
         features = self.norm(self.output(tokens))
         scores = self.class_head(features)[..., 0]
-        # The pose head is applied to all tokens for the loss; at run time only the best are used.
-        best = scores.topk(min(self.num_queries, scores.shape[1]), dim=1).indices
-        poses = (self.keypoint_head(features).unflatten(2, (-1, 2)) + logits[:, :, None]).sigmoid()
         sigmas = self.sigma_head(features).sigmoid().unflatten(2, (-1, 2))
-        chosen = features.detach().gather(1, best[..., None].expand(-1, -1, features.shape[2]))
-        references = poses.detach().flatten(2)
-        references = references.gather(1, best[..., None].expand(-1, -1, references.shape[2]))
-        queries = Queries(chosen + self.content[: best.shape[1]], references.unflatten(2, (-1, 2)))
-        return PosePrediction(scores, poses, sigmas), queries
+        proposals = PosePrediction(scores, self._poses(features, logits), sigmas)
+
+        best = scores.topk(self.num_queries, dim=1).indices[..., None]
+        chosen = features.detach().gather(1, best.expand(-1, -1, features.shape[2]))
+        # Computed anew for the chosen: at run time nobody asks for the poses of all tokens, and
+        # the exported graph leaves them out.
+        references = self._poses(chosen, logits.gather(1, best.expand(-1, -1, 2))).detach()
+        return proposals, Queries(chosen + self.content, references)
+
+    def _poses(self, features: Tensor, logits: Tensor) -> Tensor:
+        """Return (N, n, K, 2): the pose head's offsets from each token's centre."""
+        return (self.keypoint_head(features).unflatten(2, (-1, 2)) + logits[:, :, None]).sigmoid()
 
 
 def proposal_logits(memory: Memory) -> tuple[Tensor, Tensor]:

@@ -100,7 +100,7 @@ class SpatialEncoder(nn.Module):
             1,
         )
         anchors = token_centres(memory)[:, :, None] * memory.valid_ratios[:, None]
-        anchors, scales = anchors[:, :, None, :, None], offset_scale(memory)
+        anchors, scales = anchors[:, :, None, :, None], cell_scale(shapes, tokens.device)
         for layer in self.layers:
             tokens = layer(tokens, position, memory, anchors, scales)
         return memory._replace(tokens=tokens)
@@ -118,9 +118,9 @@ def token_centres(memory: Memory) -> Tensor:
     return torch.cat(centres, 1)
 
 
-def offset_scale(memory: Memory) -> Tensor:
+def cell_scale(shapes: list[tuple[int, int]], device: torch.device) -> Tensor:
     """Return (1, 1, 1, L, 1, 2): one cell of each level as a share of its width and height."""
-    sizes = torch.tensor(memory.shapes, dtype=torch.float32, device=memory.tokens.device)
+    sizes = torch.tensor(shapes, dtype=torch.float32, device=device)
     return (1 / sizes.flip(1))[None, None, None, :, None]
 
 

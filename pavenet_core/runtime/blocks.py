@@ -6,20 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pavenet_core.bundle import Bundle, BundleMetadata
+from pavenet_core.bundle import KEY_FEATURES, Bundle, BundleMetadata, value_names
 from pavenet_core.runtime.preprocess import FittedImage
 from pavenet_core.runtime.session import OnnxGraph, SessionConfig
 
 # What the encoder says about one frame, by tensor name; kept as long as windows need the frame.
 Features = dict[str, NDArray[Any]]
-KEY_FEATURES = ('query', 'reference_poses', 'valid_ratios')
-
-
-def value_names(kind: str, metadata: BundleMetadata) -> list[str]:
-    """Return the names of a frame's value maps for one decoder, `pose` or `joint`."""
-    num_layers = metadata.num_pose_layers if kind == 'pose' else metadata.num_joint_layers
-    levels = range(metadata.num_levels)
-    return [f'{kind}_value.{layer}.{level}' for layer in range(num_layers) for level in levels]
 
 
 class SpatialEncoder:

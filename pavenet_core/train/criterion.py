@@ -35,7 +35,7 @@ class StageMatches(NamedTuple):
     Hold the matches of one stage, a pair of index tensors per image.
 
     one_to_one  who is a person: the classification loss, and the input of the joint decoder
-    regression  whose keypoints are taught; the same unless a person has several candidates
+    regression  whose keypoints are taught; the same unless a person has several proposals
     """
 
     one_to_one: list[Match]
@@ -73,28 +73,37 @@ class Criterion(nn.Module):
         weights: LossWeights = LossWeights(),
         match_costs: MatchCosts = MatchCosts(),
         flow_prior_mean: float = 0.5,
-        matches_per_person: int = 1,
+        proposals_per_person: int = 1,
     ) -> None:
-        """Build the three flows; more than one match per person adds keypoint supervision."""
+        """
+        Build the three flows.
+
+        proposals_per_person  more than one adds keypoint supervision to the proposals; scores
+        stay one-to-one. Not for the pose decoder: queries taught the same pose cannot tell which
+        of them is the one person, and all end with an equal share of the score.
+        """
         super().__init__()
-        if matches_per_person < 1:
-            raise ValueError(f'matches_per_person must be at least 1, got {matches_per_person}')
+        if proposals_per_person < 1:
+            raise ValueError(
+                f'proposals_per_person must be at least 1, got {proposals_per_person}'
+            )
         self.skeleton = skeleton
         self.weights = weights
         self.match_costs = match_costs
-        self.matches_per_person = matches_per_person
+        self.proposals_per_person = proposals_per_person
         self.proposal_flow = RealNvp(flow_prior_mean)
         self.pose_flow = RealNvp(flow_prior_mean)
         self.joint_flow = RealNvp(flow_prior_mean)
 
-    def match(self, prediction: PosePrediction, targets: Sequence[Targets]) -> StageMatches:
+    def match(
+        self, prediction: PosePrediction, targets: Sequence[Targets], repeats: int = 1
+    ) -> StageMatches:
         """Match one stage; of the last pose decoder layer before the joint decoder can run."""
         matrices = cost_matrices(prediction, targets, self.skeleton, self.match_costs)
         one_to_one = [assign(matrix) for matrix in matrices]
-        if self.matches_per_person == 1:
+        if repeats == 1:
             return StageMatches(one_to_one, one_to_one)
-        repeated = [assign(matrix, self.matches_per_person) for matrix in matrices]
-        return StageMatches(one_to_one, repeated)
+        return StageMatches(one_to_one, [assign(matrix, repeats) for matrix in matrices])
 
     def forward(
         self,
@@ -115,7 +124,8 @@ class Criterion(nn.Module):
         matches       of the last pose decoder layer, if they are known already
         """
         with torch.autocast(proposals.poses.device.type, enabled=False):
-            losses = self._pose_losses('enc_', proposals, targets, self.proposal_flow)
+            repeated = self.match(proposals, targets, self.proposals_per_person)
+            losses = self._pose_losses('enc_', proposals, targets, self.proposal_flow, repeated)
             for i, layer in enumerate(layers[:-1]):
                 losses |= self._pose_losses(f'd{i}.', layer, targets, self.pose_flow)
             losses |= self._pose_losses('', layers[-1], targets, self.pose_flow, matches)

@@ -28,8 +28,8 @@ class TrainConfig:
     """
     How to train; the defaults suit the compact model from a frozen, pose-trained trunk.
 
-    matches_per_person  candidates a person teaches in the keypoint losses; scores stay one-to-one
-    average             decay of the weights' moving average, which is what is kept in the end
+    proposals_per_person  tokens a person teaches in the proposals' keypoint losses
+    average               decay of the weights' moving average, which is what is kept in the end
     """
 
     steps: int = 4000
@@ -40,7 +40,7 @@ class TrainConfig:
     weight_decay: float = 1e-4
     clip_norm: float = 0.5
     offset_rate: float = 0.1  # sampling offsets learn slower, as in Deformable DETR
-    matches_per_person: int = 4
+    proposals_per_person: int = 4
     class_weight: float = 2.0
     keypoint_weight: float = 1.0
     oks_weight: float = 2.0
@@ -59,7 +59,7 @@ class Trainer:
         self.criterion = Criterion(
             config.skeleton,
             LossWeights(train.class_weight, train.keypoint_weight, train.oks_weight),
-            matches_per_person=train.matches_per_person,
+            proposals_per_person=train.proposals_per_person,
         )
         self.trunk_frozen = trunk_frozen
         self.model.backbone.requires_grad_(not trunk_frozen)

@@ -128,7 +128,7 @@ def test_known_matches_change_nothing() -> None:
 
 
 def test_gradients_reach_every_prediction_and_flow() -> None:
-    criterion = Criterion(POSETRACK15, LossWeights(oks=0.5), matches_per_person=2)
+    criterion = Criterion(POSETRACK15, LossWeights(oks=0.5), proposals_per_person=2)
     step = Step([make_targets(5, 2), make_targets(6, 0), make_targets(7, 4)])
     total = torch.stack(list(step.losses(criterion).values())).sum()
     total.backward()  # type: ignore[no-untyped-call]
@@ -177,17 +177,17 @@ def test_oks_term_is_a_mean_over_people() -> None:
     assert set(losses) == NAMES | extra | {'d0.loss_oks_refine', 'd1.loss_oks_refine'}
 
 
-def test_several_matches_per_person_touch_regression_only() -> None:
+def test_several_proposals_per_person_touch_their_regression_only() -> None:
     torch.manual_seed(0)
     criterion = Criterion(POSETRACK15)
     step = Step([make_targets(12, 2), make_targets(13, 3)])
     single = step.losses(criterion)
-    criterion.matches_per_person = 3
+    criterion.proposals_per_person = 3
     several = step.losses(criterion)
     for name in NAMES:
         same = single[name].item() == several[name].item()
-        assert same == ('cls' in name or 'refine' in name), name
-    matches = criterion.match(step.layers[-1], step.targets)
+        assert same == (name != 'enc_loss_kpt'), name
+    matches = criterion.match(step.proposals, step.targets, repeats=3)
     assert [len(c) for c, _ in matches.one_to_one] == [2, 3]
     assert [len(c) for c, _ in matches.regression] == [6, 9]
 
@@ -248,5 +248,5 @@ def test_half_precision_predictions_are_accepted() -> None:
 
 
 def test_a_person_needs_a_match() -> None:
-    with pytest.raises(ValueError, match='matches_per_person must be at least 1, got 0'):
-        Criterion(POSETRACK15, matches_per_person=0)
+    with pytest.raises(ValueError, match='proposals_per_person must be at least 1, got 0'):
+        Criterion(POSETRACK15, proposals_per_person=0)

@@ -1,0 +1,57 @@
+"""Trained weights from disk, as a network of the number of frames that is wanted."""
+
+from pathlib import Path
+import pickle
+import re
+
+import torch
+from torch import Tensor
+
+from pavenet_core.config import ModelConfig
+from pavenet_core.model.pavenet import PaveNet
+
+PER_FRAME_ROWS = re.compile(r'_decoder\.layers\.\d+\.attention\.(sampling_offsets|attention_weights)')
+PER_FRAME_HEAD = re.compile(r'(_decoder\.keypoint_heads\.\d+\.)(\d+)\.')
+
+
+def load_checkpoint(path: Path, num_frames: int | None = None) -> PaveNet:
+    """
+    Build the network of a training checkpoint, with its averaged weights.
+
+    num_frames  widen an image model to so many frames; by default the checkpoint's own number
+    """
+    try:
+        data = torch.load(path, map_location='cpu', weights_only=True)
+        config = ModelConfig.from_json(data['config'])
+        state = data['average']
+    except (OSError, RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
+        raise ValueError(f'{path} is not a checkpoint of pavenet train: {error}') from error
+    if num_frames is not None and num_frames != config.num_frames:
+        state = widened(state, config, num_frames)
+        config = config.with_frames(num_frames)
+    model = PaveNet(config)
+    model.load_state_dict(state)
+    return model.eval()
+
+
+def widened(state: dict[str, Tensor], config: ModelConfig, num_frames: int) -> dict[str, Tensor]:
+    """
+    Give every frame the weights of the one frame of an image model.
+
+    On a window of equal frames the result is the image model's: the softmax over T equal frames
+    gives each a T-th, and the T parts sum to the whole.
+    """
+    if config.num_frames != 1:
+        raise ValueError(
+            f'only an image model (1 frame) can be widened, this one has {config.num_frames}'
+        )
+    wide = {}
+    for name, value in state.items():
+        if PER_FRAME_ROWS.search(name):
+            wide[name] = value.repeat(num_frames, *[1] * (value.ndim - 1))
+        elif PER_FRAME_HEAD.search(name):
+            for frame in range(num_frames):
+                wide[PER_FRAME_HEAD.sub(rf'\g<1>{frame}.', name)] = value.clone()
+        else:
+            wide[name] = value
+    return wide
