@@ -16,23 +16,23 @@ from pavenet_core.train.canvas import Canvas, CanvasMaker
 from pavenet_core.train.targets import Targets
 
 SHARD = 256  # canvases a folder
+CANVAS = (384, 512)  # height, width in pixels; every fourth shard has them exchanged
 
 
 def fill_cache(
-    folder: Path, model: PaveNet, maker: CanvasMaker, shards: range, size: tuple[int, int]
+    folder: Path, model: PaveNet, maker: CanvasMaker, shards: range
 ) -> Iterator[Path]:
     """
     Write the shards that are not there yet and yield each one's path.
 
-    size  height, width of the canvases; every fourth shard has them exchanged
-    A shard's canvases depend on its number only, so a stopped run goes on where it was.
+    A shard's canvases depend on its number and the frames only, so a stopped run goes on where it was.
     """
     for index in shards:
         path = folder / f'{index:05d}'
         if not path.is_dir():
-            height, width = size[::-1] if index % 4 == 3 else size
-            rng = np.random.default_rng((index, 0xCA7))
-            _write_shard(path, model, maker, (height, width), rng)
+            size = CANVAS[::-1] if index % 4 == 3 else CANVAS
+            rng = np.random.default_rng((index, maker.num_frames))
+            _write_shard(path, model.eval(), maker, size, rng)
         yield path
 
 
@@ -45,8 +45,8 @@ def _write_shard(
     rng: np.random.Generator,
 ) -> None:
     """Run the trunk on new canvases; write under another name first, so a shard is whole."""
-    partial = path.with_suffix('.partial')
-    partial.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix('.partial')
+    unfinished.mkdir(parents=True, exist_ok=True)
     maps: list[list[np.ndarray]] = []
     labels = []
     for _ in range(SHARD):
@@ -58,9 +58,9 @@ def _write_shard(
             maps.append([m.to(torch.float16).numpy() for m in model.backbone(x)])
         labels.append({k: np.round(getattr(canvas, k), 2).tolist() for k in Canvas._fields[1:]})
     for level in range(len(maps[0])):
-        np.save(partial / f'map{level}.npy', np.stack([m[level] for m in maps]))
-    (partial / 'labels.json').write_text(json.dumps({'size': size, 'labels': labels}))
-    partial.rename(path)
+        np.save(unfinished / f'map{level}.npy', np.stack([m[level] for m in maps]))
+    (unfinished / 'labels.json').write_text(json.dumps({'size': size, 'labels': labels}))
+    unfinished.rename(path)
 
 
 class CachedShard:

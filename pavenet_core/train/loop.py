@@ -11,7 +11,6 @@ import torch
 from torch import distributed, nn, Tensor
 from torch.nn.attention import sdpa_kernel, SDPBackend
 
-from pavenet_core.config import ModelConfig
 from pavenet_core.model import PaveNet
 from pavenet_core.model.spatial_encoder import Memory
 from pavenet_core.train.criterion import Criterion, LossWeights
@@ -52,17 +51,16 @@ class TrainConfig:
 class Trainer:
     """Hold what a checkpoint holds: model, losses, optimiser, moving average, step."""
 
-    def __init__(self, config: ModelConfig, train: TrainConfig, trunk_frozen: bool = True) -> None:
+    def __init__(self, model: PaveNet, train: TrainConfig) -> None:
+        """Take a network to train on cached features, so with its trunk as it is."""
         torch.manual_seed(train.seed)
-        self.config, self.train = config, train
-        self.model = PaveNet(config)
+        self.model, self.train = model, train
         self.criterion = Criterion(
-            config.skeleton,
+            model.config.skeleton,
             LossWeights(train.class_weight, train.keypoint_weight, train.oks_weight),
             proposals_per_person=train.proposals_per_person,
         )
-        self.trunk_frozen = trunk_frozen
-        self.model.backbone.requires_grad_(not trunk_frozen)
+        self.model.backbone.requires_grad_(False)
         self.optimiser = torch.optim.AdamW(
             parameter_groups(self.model, self.criterion, train), weight_decay=train.weight_decay
         )
@@ -123,7 +121,7 @@ class Trainer:
         partial = path.with_suffix('.partial')
         torch.save(
             {
-                'config': self.config.to_json(),
+                'config': self.model.config.to_json(),
                 'step': self.step,
                 'model': self.model.state_dict(),
                 'average': self.average,
