@@ -17,7 +17,8 @@ class ModelConfig:
     num_levels        maps after the neck; those beyond the backbone's come from stride-2
                       convolutions of its last map
     joint_layers      3 as the paper's text says; the authors' released configurations have 2
-    mask_values_first zero padded tokens before `value_proj` in the decoders, as the authors do
+    positions_from_poses  tell the pose decoder's self-attention where each query's pose is; the
+                      authors' queries know only their rank, which makes duplicates slow to unlearn
     pixel_mean, pixel_std  red, green, blue on the 0-255 scale
     input_long_side   pixels of the resized image's longer side at run time
     input_alignment   images are padded right and below to multiples of this
@@ -38,6 +39,7 @@ class ModelConfig:
     encoder_layers: int = 6
     encoder_points: int = 4
     num_queries: int = 300
+    positions_from_poses: bool = False
     pose_layers: int = 3
     joint_layers: int = 3
     joint_points: int = 4
@@ -102,6 +104,7 @@ PRESETS = {
             dropout=0.0,
             encoder_layers=1,
             num_queries=60,
+            positions_from_poses=True,
             joint_layers=2,
             pixel_mean=(127.5, 127.5, 127.5),
             pixel_std=(127.5, 127.5, 127.5),

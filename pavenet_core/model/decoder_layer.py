@@ -37,7 +37,7 @@ class DecoderLayer(nn.Module):
         Return the queries after one layer.
 
         query     (B, G, N, C) G groups of N
-        position  (N, C) shared by all groups
+        position  (B*G, N, C), or (N, C) shared by all groups
         anchors, scales, values  as `DeformableAttention.forward` takes them, for G*N queries
         """
         shape = query.shape

@@ -24,6 +24,11 @@ class PoseDecoder(nn.Module):
         channels, keypoints = config.channels, len(config.skeleton)
         self.num_frames, self.key_frame = config.num_frames, config.key_frame
         self.query_pos = nn.Parameter(torch.randn(config.num_queries, channels))
+        self.pose_position = (
+            Mlp(2 * keypoints, channels, channels, 3, zero_last=True)
+            if config.positions_from_poses
+            else None
+        )
         layers = range(config.pose_layers)
         self.layers = nn.ModuleList(DecoderLayer(config, keypoints) for _ in layers)
         self.class_heads = nn.ModuleList(class_head(channels) for _ in layers)
@@ -56,7 +61,8 @@ class PoseDecoder(nn.Module):
         predictions = []
         for index, layer in enumerate(self.layers):
             anchors, scales = pose_anchors(poses, valid_ratios)
-            query = layer(query[:, None], self.query_pos, anchors, scales, values[index])[:, 0]
+            position = self._position(poses[:, self.key_frame])
+            query = layer(query[:, None], position, anchors, scales, values[index])[:, 0]
             moves = [head(query).unflatten(2, (-1, 2)) for head in self.keypoint_heads[index]]
             poses = (torch.stack(moves, 1) + inverse_sigmoid(poses)).sigmoid()
             predictions.append(
@@ -67,6 +73,13 @@ class PoseDecoder(nn.Module):
                 )
             )
         return predictions, poses
+
+    def _position(self, key_poses: Tensor) -> Tensor:
+        """Return each query's position (B, Q, C): learned for its rank, plus where its pose is."""
+        if self.pose_position is None:
+            return self.query_pos.expand(len(key_poses), -1, -1)
+        where = inverse_sigmoid(key_poses.detach()).flatten(2)
+        return self.query_pos + self.pose_position(where)
 
 
 def pose_anchors(poses: Tensor, valid_ratios: Tensor) -> tuple[Tensor, Tensor]:

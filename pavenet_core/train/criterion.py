@@ -30,18 +30,6 @@ class LossWeights:
     oks: float = 0.0
 
 
-class StageMatches(NamedTuple):
-    """
-    Hold the matches of one stage, a pair of index tensors per image.
-
-    one_to_one  who is a person: the classification loss, and the input of the joint decoder
-    regression  whose keypoints are taught; the same unless a person has several proposals
-    """
-
-    one_to_one: list[Match]
-    regression: list[Match]
-
-
 class Pairs(NamedTuple):
     """
     Hold the n matched pairs of a batch.
@@ -78,9 +66,8 @@ class Criterion(nn.Module):
         """
         Build the three flows.
 
-        proposals_per_person  more than one adds keypoint supervision to the proposals; scores
-        stay one-to-one. Not for the pose decoder: queries taught the same pose cannot tell which
-        of them is the one person, and all end with an equal share of the score.
+        proposals_per_person  how many tokens a person may claim; the authors' is one. More teach
+        the proposals faster, and it is the pose decoder's task to keep one query a person.
         """
         super().__init__()
         if proposals_per_person < 1:
@@ -97,13 +84,10 @@ class Criterion(nn.Module):
 
     def match(
         self, prediction: PosePrediction, targets: Sequence[Targets], repeats: int = 1
-    ) -> StageMatches:
+    ) -> list[Match]:
         """Match one stage; of the last pose decoder layer before the joint decoder can run."""
         matrices = cost_matrices(prediction, targets, self.skeleton, self.match_costs)
-        one_to_one = [assign(matrix) for matrix in matrices]
-        if repeats == 1:
-            return StageMatches(one_to_one, one_to_one)
-        return StageMatches(one_to_one, [assign(matrix, repeats) for matrix in matrices])
+        return [assign(matrix, repeats) for matrix in matrices]
 
     def forward(
         self,
@@ -112,7 +96,7 @@ class Criterion(nn.Module):
         joints: Sequence[JointPrediction],
         joint_people: Sequence[Tensor],
         targets: Sequence[Targets],
-        matches: StageMatches | None = None,
+        matches: Sequence[Match] | None = None,
     ) -> dict[str, Tensor]:
         """
         Return the loss terms by the authors' names.
@@ -142,12 +126,12 @@ class Criterion(nn.Module):
         prediction: PosePrediction,
         targets: Sequence[Targets],
         flow: RealNvp,
-        matches: StageMatches | None = None,
+        matches: Sequence[Match] | None = None,
     ) -> dict[str, Tensor]:
         prediction = PosePrediction(*(tensor.float() for tensor in prediction))
         matches = matches or self.match(prediction, targets)
-        pairs = gather_pairs(prediction.poses, prediction.sigmas, targets, matches.regression)
-        loss = classification_loss(prediction, targets, matches.one_to_one)
+        pairs = gather_pairs(prediction.poses, prediction.sigmas, targets, matches)
+        loss = classification_loss(prediction, targets, matches)
         terms = {'loss_cls': self.weights.classification * loss}
         terms |= self._keypoint_losses(pairs, flow)
         return {prefix + name: term for name, term in terms.items()}

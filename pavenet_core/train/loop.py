@@ -14,6 +14,7 @@ from torch.nn.attention import sdpa_kernel, SDPBackend
 from pavenet_core.model import PaveNet
 from pavenet_core.model.spatial_encoder import Memory
 from pavenet_core.train.criterion import Criterion, LossWeights
+from pavenet_core.train.matcher import MatchCosts
 from pavenet_core.train.step import window_losses
 from pavenet_core.train.targets import Targets
 
@@ -27,7 +28,7 @@ class TrainConfig:
     """
     How to train; the defaults suit the compact model from a frozen, pose-trained trunk.
 
-    proposals_per_person  tokens a person teaches in the proposals' keypoint losses
+    proposals_per_person  tokens that a person may claim among the proposals
     average               decay of the weights' moving average, which is what is kept in the end
     """
 
@@ -43,6 +44,9 @@ class TrainConfig:
     class_weight: float = 2.0
     keypoint_weight: float = 1.0
     oks_weight: float = 2.0
+    # The authors' 2, 70, 7 let the better pose win a person; among near-equal queries that is
+    # chance, and all end with the same score. These let the higher score win, and grow.
+    match_costs: MatchCosts = MatchCosts(classification=3.0, keypoint=10.0, oks=4.0)
     average: float = 0.998
     seed: int = 0
     checkpoint_minutes: float = 3.0
@@ -58,6 +62,7 @@ class Trainer:
         self.criterion = Criterion(
             model.config.skeleton,
             LossWeights(train.class_weight, train.keypoint_weight, train.oks_weight),
+            match_costs=train.match_costs,
             proposals_per_person=train.proposals_per_person,
         )
         self.model.backbone.requires_grad_(False)
@@ -138,7 +143,7 @@ class Trainer:
         self.step = data['step']
         self.model.load_state_dict(data['model'])
         self.criterion.load_state_dict(data['criterion'])
-        self.optimiser.load_state_dict(data['optimiser'])
+        if 'optimiser' in data: self.optimiser.load_state_dict(data['optimiser'])
         self.average = data['average']
 
 

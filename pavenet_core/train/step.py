@@ -19,8 +19,8 @@ def window_losses(
     """
     found = model.find_poses(memory)
     matches = criterion.match(found.layers[-1], targets)
-    joints = model.find_joints(found, padded([q for q, _ in matches.one_to_one]))
-    people = [p for _, p in matches.one_to_one]
+    joints = model.find_joints(found, padded([q for q, _ in matches]))
+    people = [p for _, p in matches]
     return criterion(found.proposals, found.layers, joints, people, targets, matches)
 
 

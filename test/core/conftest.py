@@ -15,6 +15,7 @@ around, so that tests of the runtime need no torch and can read the window from 
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
@@ -24,6 +25,9 @@ from onnx import TensorProto, helper, numpy_helper
 from pavenet_core.bundle import BundleMetadata, save_metadata
 from pavenet_core.poses import Frame, Poses
 from pavenet_core.skeleton import COCO17
+
+if TYPE_CHECKING:
+    from pavenet_core.model import PaveNet
 
 SCORES = (0.5, 0.9, 0.1, 0.7)
 SPREADS = (0.02, 0.05)
@@ -196,3 +200,45 @@ def frames_seen(poses: Poses, size: tuple[int, int] = (60, 40), num_frames: int 
 def read_window() -> Callable[..., list[int]]:
     """Give the reader of the window from an answer."""
     return frames_seen
+
+
+@pytest.fixture(scope='session')
+def make_tiny_model() -> 'Callable[..., PaveNet]':
+    """
+    Give the maker of a network small enough for tests, for any number of frames.
+
+    It has everything the compact model has, only less of it, and no weight at its neutral start.
+    """
+    import torch
+
+    from pavenet_core.config import ModelConfig
+    from pavenet_core.model import PaveNet
+
+    def make(num_frames: int = 3) -> PaveNet:
+        torch.manual_seed(0)
+        model = PaveNet(
+            ModelConfig(
+                name='tiny',
+                skeleton=COCO17,
+                num_frames=num_frames,
+                backbone='mobilenetv2_035',
+                backbone_indices=(3, 4),
+                num_levels=2,
+                channels=32,
+                num_heads=2,
+                ffn_channels=48,
+                dropout=0.0,
+                encoder_layers=1,
+                num_queries=12,
+                pose_layers=2,
+                joint_layers=2,
+                input_long_side=160,
+            )
+        )
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                if not name.startswith('backbone.'):
+                    parameter.add_(0.2 * torch.randn_like(parameter) / parameter.shape[-1] ** 0.5)
+        return model.eval()
+
+    return make
