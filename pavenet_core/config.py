@@ -83,8 +83,11 @@ class ModelConfig:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> 'ModelConfig':
         """Read what `to_json` wrote."""
-        values = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
-        return cls(**{**values, 'skeleton': Skeleton.from_json(data['skeleton'])})
+        values: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in data.items()
+        }
+        values['skeleton'] = Skeleton.from_json(data['skeleton'])
+        return cls(**values)
 
 
 PRESETS = {

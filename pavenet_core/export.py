@@ -1,23 +1,22 @@
 """From a trained network to a bundle: three graphs, each proven against torch."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-import warnings
 
 import numpy as np
 import onnxruntime as ort
 import torch
-from torch import nn, Tensor
+from torch import Tensor, nn
 from torch.export import Dim
 
 from pavenet_core import __version__
 from pavenet_core.bundle import (
+    KEY_FEATURES,
     BundleError,
     BundleMetadata,
-    GRAPHS,
-    KEY_FEATURES,
     save_metadata,
     value_names,
 )
@@ -164,9 +163,7 @@ def describe(
 
 
 @torch.no_grad()
-def example_graphs(
-    model: PaveNet, metadata: BundleMetadata, size: tuple[int, int]
-) -> list[Graph]:
+def example_graphs(model: PaveNet, metadata: BundleMetadata, size: tuple[int, int]) -> list[Graph]:
     """Run the network block by block on noise, so that each graph has true inputs."""
     frames = metadata.num_frames
     noise = torch.Generator().manual_seed(0)
@@ -190,8 +187,7 @@ def example_graphs(
         )
     }
     windows = {
-        kind: [f'frame{t}.{name}' for t in range(frames) for name in names[kind]]
-        for kind in names
+        kind: [f'frame{t}.{name}' for t in range(frames) for name in names[kind]] for kind in names
     }
     step = metadata.input_alignment
     height, width = (step * Dim(f'{side}_steps', min=4, max=256) for side in ('h', 'w'))

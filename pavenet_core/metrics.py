@@ -24,8 +24,8 @@ NEEDED = ('image_id', 'category_id', 'keypoints', 'num_keypoints', 'area', 'bbox
 
 
 def rank_people(poses: Poses) -> NDArray[np.float32]:
-    """Return the score that people are ranked by: sure to be there, and surely placed."""
-    return np.asarray(poses.scores * poses.keypoint_scores.mean(axis=1), np.float32)
+    """Return the score that people are ranked by; weighting by the keypoints' lost accuracy."""
+    return poses.scores
 
 
 def coco_results(image_id: int, poses: Poses) -> list[dict[str, Any]]:

@@ -1,8 +1,9 @@
 """
 Turn a trained checkpoint into a bundle that the runtime opens.
 
-example:
+Example:
   pavenet export runs/compact/checkpoint.pt --out bundles/compact
+
 """
 
 import argparse
@@ -22,8 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Load, export and check."""
-    from dataclasses import replace
     import json
+    from dataclasses import replace
 
     from pavenet_core.export import export_bundle
     from pavenet_core.model.checkpoint import load_checkpoint

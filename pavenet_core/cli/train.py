@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> None:
 
     from pavenet_core.train.canvas import CanvasMaker
     from pavenet_core.train.feature_cache import cached_batches, fill_cache
-    from pavenet_core.train.loop import Trainer, TrainConfig
+    from pavenet_core.train.loop import TrainConfig, Trainer
     from pavenet_core.train.start import start_model
     from pavenet_core.train.windows import read_windows
 

@@ -5,7 +5,7 @@ from typing import Any
 import timm
 from timm.models import register_model
 from timm.models.efficientnet import _gen_mobilenet_v2
-from torch import nn, Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pavenet_core.config import ModelConfig
@@ -64,7 +64,7 @@ def pad_like_tensorflow(trunk: nn.Module) -> None:
             padded = RightPaddedConv2d(
                 layer.in_channels,
                 layer.out_channels,
-                layer.kernel_size,
+                3,
                 stride=2,
                 groups=layer.groups,
                 bias=layer.bias is not None,

@@ -1,8 +1,8 @@
 """Trained weights from disk, as a network of the number of frames that is wanted."""
 
-from pathlib import Path
 import pickle
 import re
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -10,7 +10,9 @@ from torch import Tensor
 from pavenet_core.config import ModelConfig
 from pavenet_core.model.pavenet import PaveNet
 
-PER_FRAME_ROWS = re.compile(r'_decoder\.layers\.\d+\.attention\.(sampling_offsets|attention_weights)')
+PER_FRAME_ROWS = re.compile(
+    r'_decoder\.layers\.\d+\.attention\.(sampling_offsets|attention_weights)'
+)
 PER_FRAME_HEAD = re.compile(r'(_decoder\.keypoint_heads\.\d+\.)(\d+)\.')
 
 

@@ -1,6 +1,6 @@
 """One layer of either decoder."""
 
-from torch import nn, Tensor
+from torch import Tensor, nn
 
 from pavenet_core.config import ModelConfig
 from pavenet_core.model.deformable_attention import DeformableAttention
@@ -31,7 +31,12 @@ class DecoderLayer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(
-        self, query: Tensor, position: Tensor, anchors: Tensor, scales: Tensor, values: list[Tensor]
+        self,
+        query: Tensor,
+        position: Tensor,
+        anchors: Tensor,
+        scales: Tensor,
+        values: list[Tensor],
     ) -> Tensor:
         """
         Return the queries after one layer.
@@ -43,9 +48,9 @@ class DecoderLayer(nn.Module):
         shape = query.shape
         x = query.flatten(0, 1)
         moved = x + position
-        x = self.norm1(x + self.dropout(self.self_attention(moved, moved, x, need_weights=False)[0]))
-        mixed = self.attention(
-            (x + position).view(shape).flatten(1, 2), anchors, scales, values
+        x = self.norm1(
+            x + self.dropout(self.self_attention(moved, moved, x, need_weights=False)[0])
         )
+        mixed = self.attention((x + position).view(shape).flatten(1, 2), anchors, scales, values)
         x = self.norm2(x + self.dropout(mixed.view(x.shape)))
         return self.norm3(self.feed_forward(x)).view(shape)

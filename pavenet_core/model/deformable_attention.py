@@ -3,7 +3,7 @@
 import math
 
 import torch
-from torch import nn, Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 
@@ -18,7 +18,7 @@ def deformable_attention(values: list[Tensor], locations: Tensor, weights: Tenso
 
     Points stand before queries because grid_sample then writes what the sum reads in order.
     """
-    batch, heads, _, _, queries, _ = locations.shape
+    batch, queries = locations.shape[0], locations.shape[4]
     grids = 2 * locations - 1
     mixed = None
     for index, value in enumerate(values):

@@ -1,7 +1,9 @@
 """The spatiotemporal joint decoder (STJD): every keypoint of a person on its own."""
 
+from typing import cast
+
 import torch
-from torch import nn, Tensor
+from torch import Tensor, nn
 
 from pavenet_core.config import ModelConfig
 from pavenet_core.model.decoder_layer import DecoderLayer
@@ -27,8 +29,8 @@ class JointDecoder(nn.Module):
         self.query_pos = nn.Parameter(torch.randn(len(config.skeleton), channels))
         layers = range(config.joint_layers)
         self.layers = nn.ModuleList(DecoderLayer(config, config.joint_points) for _ in layers)
-        for layer in self.layers:
-            layer.attention.ring_bias()
+        for attention in self.attentions:
+            attention.ring_bias()
         self.sigma_heads = nn.ModuleList(SigmaHead(channels, 2) for _ in layers)
         self.keypoint_heads = nn.ModuleList(
             nn.ModuleList(
@@ -40,7 +42,7 @@ class JointDecoder(nn.Module):
     @property
     def attentions(self) -> list[DeformableAttention]:
         """Return the attention of each layer, whose `project` makes that layer's values."""
-        return [layer.attention for layer in self.layers]
+        return [cast(DecoderLayer, layer).attention for layer in self.layers]
 
     def forward(
         self,
@@ -65,11 +67,9 @@ class JointDecoder(nn.Module):
         for index, layer in enumerate(self.layers):
             anchors = poses.flatten(2, 3).transpose(1, 2)[:, :, :, None, None] * ratios
             query = layer(query, self.query_pos, anchors, scales, values[index])
-            moves = [head(query) for head in self.keypoint_heads[index]]
+            moves = [head(query) for head in cast(nn.ModuleList, self.keypoint_heads[index])]
             poses = (torch.stack(moves, 1) + inverse_sigmoid(poses)).sigmoid()
             predictions.append(
-                JointPrediction(
-                    poses[:, self.key_frame], self.sigma_heads[index](query).sigmoid()
-                )
+                JointPrediction(poses[:, self.key_frame], self.sigma_heads[index](query).sigmoid())
             )
         return predictions

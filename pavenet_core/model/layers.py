@@ -1,9 +1,10 @@
 """Small parts that several blocks share."""
 
 import math
+from itertools import pairwise
 
 import torch
-from torch import nn, Tensor
+from torch import Tensor, nn
 
 EPS = 1e-5
 
@@ -20,26 +21,24 @@ class Mlp(nn.Sequential):
     def __init__(
         self, inputs: int, hidden: int, outputs: int, layers: int, zero_last: bool = False
     ) -> None:
-        sizes = [inputs, *[hidden] * (layers - 1), outputs]
+        sizes = [inputs, *[hidden] * (layers - 1)]
         parts: list[nn.Module] = []
-        for first, second in zip(sizes[:-1], sizes[1:], strict=True):
+        for first, second in pairwise(sizes):
             parts += [nn.Linear(first, second), nn.ReLU(inplace=True)]
-        super().__init__(*parts[:-1])
+        last = nn.Linear(hidden, outputs)
         if zero_last:
-            nn.init.zeros_(self[-1].weight)
-            nn.init.zeros_(self[-1].bias)
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
+        super().__init__(*parts, last)
 
 
 class SigmaHead(nn.Sequential):
     """Three linear layers without activations between, as the authors built it."""
 
     def __init__(self, channels: int, outputs: int) -> None:
-        super().__init__(
-            nn.Linear(channels, channels),
-            nn.Linear(channels, channels),
-            nn.Linear(channels, outputs),
-        )
-        nn.init.xavier_uniform_(self[-1].weight, gain=0.01)
+        last = nn.Linear(channels, outputs)
+        nn.init.xavier_uniform_(last.weight, gain=0.01)
+        super().__init__(nn.Linear(channels, channels), nn.Linear(channels, channels), last)
 
 
 def class_head(channels: int) -> nn.Linear:

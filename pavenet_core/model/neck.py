@@ -1,6 +1,6 @@
 """From the trunk's maps to L maps of C channels each."""
 
-from torch import nn, Tensor
+from torch import Tensor, nn
 
 from pavenet_core.config import ModelConfig
 

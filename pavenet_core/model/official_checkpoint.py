@@ -107,12 +107,8 @@ def _query_selection(state: dict[str, Tensor], read: Read, config: ModelConfig) 
     _copy(state, 'query_selection.output', 'transformer.enc_output', read)
     _copy(state, 'query_selection.norm', 'transformer.enc_output_norm', read)
     _copy(state, 'query_selection.class_head', f'cls_branches.{last}', read)
-    _copy_mlp(
-        state, 'query_selection.keypoint_head', f'kpt_branches.{last}', read, (0, 2, 4, 6)
-    )
-    _copy_sigma_head(
-        state, 'query_selection.sigma_head', f'dec_fc_sigma_branches.{last}', read
-    )
+    _copy_mlp(state, 'query_selection.keypoint_head', f'kpt_branches.{last}', read, (0, 2, 4, 6))
+    _copy_sigma_head(state, 'query_selection.sigma_head', f'dec_fc_sigma_branches.{last}', read)
     position, content = read('query_embedding.weight').chunk(2, 1)
     state['pose_decoder.query_pos'], state['query_selection.content'] = position, content
 

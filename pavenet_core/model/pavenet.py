@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import torch
-from torch import nn, Tensor
+from torch import Tensor, nn
 
 from pavenet_core.config import ModelConfig
 from pavenet_core.model.backbone import Backbone
@@ -50,6 +50,8 @@ class PaveNet(nn.Module):
         self.query_selection = QuerySelection(config)
         self.pose_decoder = PoseDecoder(config)
         self.joint_decoder = JointDecoder(config)
+        self.pixel_mean: Tensor
+        self.pixel_std: Tensor
         self.register_buffer('pixel_mean', torch.tensor(config.pixel_mean), persistent=False)
         self.register_buffer('pixel_std', torch.tensor(config.pixel_std), persistent=False)
 
@@ -132,7 +134,11 @@ class PaveNet(nn.Module):
         last = found.layers[-1]
         best = last.class_logits.topk(min(max_people, last.class_logits.shape[1]), 1).indices
         poses = PosePrediction(
-            *(x.gather(1, best.view(*best.shape, *[1] * (x.ndim - 2)).expand(-1, -1, *x.shape[2:]))
-              for x in last)
+            *(
+                x.gather(
+                    1, best.view(*best.shape, *[1] * (x.ndim - 2)).expand(-1, -1, *x.shape[2:])
+                )
+                for x in last
+            )
         )
         return poses, self.find_joints(found, best)[-1]

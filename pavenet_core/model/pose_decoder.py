@@ -1,7 +1,9 @@
 """The spatiotemporal pose decoder (STPD): queries gather from T frames around their poses."""
 
+from typing import cast
+
 import torch
-from torch import nn, Tensor
+from torch import Tensor, nn
 
 from pavenet_core.config import ModelConfig
 from pavenet_core.model.decoder_layer import DecoderLayer
@@ -44,7 +46,7 @@ class PoseDecoder(nn.Module):
     @property
     def attentions(self) -> list[DeformableAttention]:
         """Return the attention of each layer, whose `project` makes that layer's values."""
-        return [layer.attention for layer in self.layers]
+        return [cast(DecoderLayer, layer).attention for layer in self.layers]
 
     def forward(
         self, queries: Queries, values: list[list[Tensor]], valid_ratios: Tensor
@@ -63,7 +65,8 @@ class PoseDecoder(nn.Module):
             anchors, scales = pose_anchors(poses, valid_ratios)
             position = self._position(poses[:, self.key_frame])
             query = layer(query[:, None], position, anchors, scales, values[index])[:, 0]
-            moves = [head(query).unflatten(2, (-1, 2)) for head in self.keypoint_heads[index]]
+            heads = cast(nn.ModuleList, self.keypoint_heads[index])
+            moves = [head(query).unflatten(2, (-1, 2)) for head in heads]
             poses = (torch.stack(moves, 1) + inverse_sigmoid(poses)).sigmoid()
             predictions.append(
                 PosePrediction(

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import torch
-from torch import nn, Tensor
+from torch import Tensor, nn
 
 from pavenet_core.config import ModelConfig
 from pavenet_core.model.deformable_attention import DeformableAttention

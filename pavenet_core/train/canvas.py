@@ -1,6 +1,7 @@
 """Compose training pictures: windows warped, mirrored, recoloured and laid side by side."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import cv2
@@ -14,7 +15,10 @@ Cell = tuple[int, int, int, int]  # x, y, width, height in pixels of the canvas
 
 # Rows x columns of windows on one canvas, with how often each is drawn. Small people and crowds
 # are what the stills lack: most canvases hold several windows.
-LAYOUTS = (((1, 1), 0.4), ((1, 2), 0.15), ((2, 2), 0.3), ((2, 3), 0.15))
+LAYOUTS = ((1, 1), (1, 2), (2, 2), (2, 3))
+LAYOUT_SHARES = (0.4, 0.15, 0.3, 0.15)
+# One cell's people, their areas, and its ignored boxes.
+Placed = tuple[list[NDArray[np.float64]], list[float], list[list[float]]]
 AREA_OF_EXTENT = 0.7  # a person's area, as a share of its keypoints' bounding box
 
 
@@ -46,8 +50,7 @@ class CanvasMaker:
 
     def make(self, height: int, width: int, rng: np.random.Generator) -> Canvas:
         """Compose one canvas."""
-        layouts, shares = zip(*LAYOUTS, strict=True)
-        rows, columns = layouts[rng.choice(len(layouts), p=shares)]
+        rows, columns = LAYOUTS[rng.choice(len(LAYOUTS), p=LAYOUT_SHARES)]
         if height > width:
             rows, columns = columns, rows
         images = np.empty((self.num_frames, height, width, 3), np.uint8)
@@ -65,7 +68,7 @@ class CanvasMaker:
             np.array(ignored, np.float32).reshape(-1, 4),
         )
 
-    def _fill(self, images: NDArray[np.uint8], cell: Cell, rng: np.random.Generator) -> tuple:
+    def _fill(self, images: NDArray[np.uint8], cell: Cell, rng: np.random.Generator) -> Placed:
         """Warp one random window into a cell of all frames; return its people, in pixels."""
         window = self.windows[rng.integers(len(self.windows))]
         x, y, width, height = cell
@@ -92,10 +95,10 @@ def split(
     """Cut a canvas into rows x columns cells at slightly random places."""
     ys = [0, *(int(height * (i + rng.uniform(-0.2, 0.2)) / rows) for i in range(1, rows)), height]
     cells = []
-    for top, bottom in zip(ys[:-1], ys[1:], strict=True):
+    for top, bottom in pairwise(ys):
         inner = (int(width * (i + rng.uniform(-0.2, 0.2)) / columns) for i in range(1, columns))
         xs = [0, *inner, width]
-        cells += [(x0, top, x1 - x0, bottom - top) for x0, x1 in zip(xs[:-1], xs[1:], strict=True)]
+        cells += [(x0, top, x1 - x0, bottom - top) for x0, x1 in pairwise(xs)]
     return cells
 
 
@@ -133,7 +136,7 @@ def turned(matrix: NDArray[np.float64], degrees: float, cell: Cell) -> NDArray[n
 
 def placed(
     window: Window, matrix: NDArray[np.float64], cell: Cell, order: list[int] | slice
-) -> tuple[list, list, list]:
+) -> Placed:
     """
     Map people and ignored boxes onto the canvas.
 
@@ -150,7 +153,7 @@ def placed(
         extent = np.maximum(extent, 0.3 * extent.max())  # a straight line of joints has a width
         inside = known & (points > 0).all(1) & (points < (width, height)).all(1)
         if inside.sum() >= 4:
-            persons.append(np.column_stack([points + (x, y), inside]))
+            persons.append(np.column_stack([points + np.array([x, y]), inside]))
             areas.append(AREA_OF_EXTENT * extent.prod())
         elif inside.any():
             ignored.append(_box(points[known], cell))
@@ -163,8 +166,8 @@ def placed(
 def _box(points: NDArray[np.float64], cell: Cell) -> list[float]:
     """Return the bounding box of points of a cell, cut to it, in pixels of the canvas."""
     x, y, width, height = cell
-    low = np.clip(points.min(0), 0, (width, height)) + (x, y)
-    high = np.clip(points.max(0), 0, (width, height)) + (x, y)
+    low = np.clip(points.min(0), 0, (width, height)) + np.array([x, y])
+    high = np.clip(points.max(0), 0, (width, height)) + np.array([x, y])
     return [*low, *high]
 
 

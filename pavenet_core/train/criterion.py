@@ -5,17 +5,17 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from torch import nn, Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from pavenet_core.model.predictions import JointPrediction, PosePrediction
 from pavenet_core.skeleton import Skeleton
 from pavenet_core.train.flow import RealNvp, residual_nll
 from pavenet_core.train.matcher import (
-    assign,
-    cost_matrices,
     Match,
     MatchCosts,
+    assign,
+    cost_matrices,
     object_keypoint_similarity,
 )
 from pavenet_core.train.targets import Targets
@@ -28,6 +28,9 @@ class LossWeights:
     classification: float = 0.5
     keypoint: float = 1.0
     oks: float = 0.0
+
+
+AUTHORS_COSTS = MatchCosts()
 
 
 class Pairs(NamedTuple):
@@ -59,7 +62,7 @@ class Criterion(nn.Module):
         self,
         skeleton: Skeleton,
         weights: LossWeights = LossWeights(),
-        match_costs: MatchCosts = MatchCosts(),
+        match_costs: MatchCosts = AUTHORS_COSTS,
         flow_prior_mean: float = 0.5,
         proposals_per_person: int = 1,
     ) -> None:

@@ -1,9 +1,10 @@
 """Keep what a frozen trunk says of many random canvases, so that training skips the trunk."""
 
+import json
 from collections.abc import Callable, Iterator
 from functools import partial
-import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,13 +20,11 @@ SHARD = 256  # canvases a folder
 CANVAS = (384, 512)  # height, width in pixels; every fourth shard has them exchanged
 
 
-def fill_cache(
-    folder: Path, model: PaveNet, maker: CanvasMaker, shards: range
-) -> Iterator[Path]:
+def fill_cache(folder: Path, model: PaveNet, maker: CanvasMaker, shards: range) -> Iterator[Path]:
     """
     Write the shards that are not there yet and yield each one's path.
 
-    A shard's canvases depend on its number and the frames only, so a stopped run goes on where it was.
+    A shard's canvases depend on its number only, so a stopped run goes on where it was.
     """
     for index in shards:
         path = folder / f'{index:05d}'
@@ -78,7 +77,7 @@ class CachedShard:
         maps = [torch.from_numpy(m[indices]).flatten(0, 1).float() for m in self.maps]
         return maps, [self.targets[i] for i in indices]
 
-    def _targets(self, label: dict, num_keypoints: int) -> Targets:
+    def _targets(self, label: dict[str, Any], num_keypoints: int) -> Targets:
         persons = np.array(label['persons'], np.float32).reshape(-1, num_keypoints, 3)
         canvas = Canvas(
             np.zeros((0, *self.size, 3), np.uint8),
@@ -127,4 +126,7 @@ def cached_batches(
             shard, order = chunks[index]
             maps, targets = shard.batch(order)
             sizes = torch.tensor([shard.size] * len(maps[0]))
-            yield partial(PaveNet.encode_maps, maps=maps, valid_sizes=sizes, padded=shard.size), targets
+            yield (
+                partial(PaveNet.encode_maps, maps=maps, valid_sizes=sizes, padded=shard.size),
+                targets,
+            )

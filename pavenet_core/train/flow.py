@@ -3,7 +3,7 @@
 import math
 
 import torch
-from torch import nn, Tensor
+from torch import Tensor, nn
 
 # A tenth of a pixel in an image of 1,000. The authors have no floor, but the gradient grows with
 # sigma ** -3 and would overflow.

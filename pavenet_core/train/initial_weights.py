@@ -30,5 +30,6 @@ def load_movenet_trunk(trunk: nn.Module, path: Path) -> None:
                 convolution.weight.copy_(torch.from_numpy(arrays[f'{name}.weight']))
                 norm.weight.fill_(1)
                 norm.bias.copy_(torch.from_numpy(arrays[f'{name}.bias']))
+                assert norm.running_mean is not None and norm.running_var is not None
                 norm.running_mean.zero_()
                 norm.running_var.fill_(1 - norm.eps)

@@ -1,15 +1,15 @@
 """The training loop: schedule, averaging, checkpoints that resume."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 import logging
 import math
-from pathlib import Path
 import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
-from torch import distributed, nn, Tensor
-from torch.nn.attention import sdpa_kernel, SDPBackend
+from torch import Tensor, distributed, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from pavenet_core.model import PaveNet
 from pavenet_core.model.spatial_encoder import Memory
@@ -46,7 +46,7 @@ class TrainConfig:
     oks_weight: float = 2.0
     # The authors' 2, 70, 7 let the better pose win a person; among near-equal queries that is
     # chance, and all end with the same score. These let the higher score win, and grow.
-    match_costs: MatchCosts = MatchCosts(classification=3.0, keypoint=10.0, oks=4.0)
+    match_costs: MatchCosts = field(default=MatchCosts(classification=3.0, keypoint=10.0, oks=4.0))
     average: float = 0.998
     seed: int = 0
     checkpoint_minutes: float = 3.0
@@ -143,7 +143,8 @@ class Trainer:
         self.step = data['step']
         self.model.load_state_dict(data['model'])
         self.criterion.load_state_dict(data['criterion'])
-        if 'optimiser' in data: self.optimiser.load_state_dict(data['optimiser'])
+        if 'optimiser' in data:
+            self.optimiser.load_state_dict(data['optimiser'])
         self.average = data['average']
 
 
@@ -152,9 +153,7 @@ def average_gradients(parameters: list[nn.Parameter]) -> None:
     if not distributed.is_initialized():
         return
     used = [p for p in parameters if p.requires_grad]
-    flat = torch.cat(
-        [(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in used]
-    )
+    flat = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in used])
     distributed.all_reduce(flat)
     flat /= distributed.get_world_size()
     for parameter, grad in zip(used, flat.split([p.numel() for p in used]), strict=True):
@@ -185,6 +184,13 @@ def learning_rate(step: int, train: TrainConfig) -> float:
 
 def summary(losses: dict[str, Tensor]) -> dict[str, float]:
     """Return the total and the terms of the first and last stage."""
-    shown = ('enc_loss_cls', 'enc_loss_oks', 'loss_cls', 'loss_kpt', 'loss_oks', 'd1.loss_oks_refine')
+    shown = (
+        'enc_loss_cls',
+        'enc_loss_oks',
+        'loss_cls',
+        'loss_kpt',
+        'loss_oks',
+        'd1.loss_oks_refine',
+    )
     values = {k: float(v.detach()) for k, v in losses.items()}
     return {'all': sum(values.values()), **{k: values[k] for k in shown if k in values}}

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scipy.optimize import linear_sum_assignment
 import torch
+from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from pavenet_core.model.predictions import PosePrediction

@@ -1,7 +1,7 @@
 """Labelled windows on disk: a few frames of one place and the people of the key frame."""
 
-from dataclasses import dataclass
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2

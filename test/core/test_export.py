@@ -6,9 +6,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import onnx
-from onnx import numpy_helper
 import pytest
 import torch
+from onnx import numpy_helper
 
 from pavenet_core.bundle import BundleError, load_bundle
 from pavenet_core.export import compare, example_graphs, export_bundle

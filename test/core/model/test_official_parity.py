@@ -10,7 +10,7 @@ from zlib import crc32
 import numpy as np
 import pytest
 import torch
-from torch import nn, Tensor
+from torch import Tensor, nn
 
 from pavenet_core.config import ModelConfig
 from pavenet_core.model import PaveNet

@@ -10,7 +10,10 @@ import pytest
 from pavenet_core.skeleton import COCO17
 
 COLOURS = [
-    tuple(int(v) for v in cv2.cvtColor(np.uint8([[[170 * k // 17, 255, 255]]]), cv2.COLOR_HSV2BGR)[0, 0])
+    tuple(
+        int(v)
+        for v in cv2.cvtColor(np.uint8([[[170 * k // 17, 255, 255]]]), cv2.COLOR_HSV2BGR)[0, 0]
+    )
     for k in range(len(COCO17))
 ]
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pavenet_core.model.predictions import JointPrediction, PosePrediction
 from pavenet_core.skeleton import POSETRACK15
-from pavenet_core.train.criterion import Criterion, focal_loss, inside_ignored, LossWeights
+from pavenet_core.train.criterion import Criterion, LossWeights, focal_loss, inside_ignored
 from pavenet_core.train.flow import RealNvp, residual_nll
 from pavenet_core.train.targets import Targets
 

@@ -1,9 +1,9 @@
 """The flow's density and the residual log-likelihood, against plain numpy."""
 
 import numpy as np
-from numpy.typing import NDArray
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from pavenet_core.train.flow import RealNvp, residual_nll
 

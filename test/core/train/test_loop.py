@@ -8,7 +8,7 @@ from pavenet_core.model import PaveNet
 from pavenet_core.model.checkpoint import load_checkpoint
 from pavenet_core.train.canvas import CanvasMaker
 from pavenet_core.train.feature_cache import cached_batches, fill_cache
-from pavenet_core.train.loop import learning_rate, TrainConfig, Trainer
+from pavenet_core.train.loop import TrainConfig, Trainer, learning_rate
 from pavenet_core.train.windows import read_windows
 
 Make = Callable[..., PaveNet]

@@ -18,7 +18,7 @@ def test_other_skeletons_and_missing_images_are_named(windows_file: Path, tmp_pa
         read_windows(windows_file, 15)
     moved = tmp_path / 'moved.jsonl'
     moved.write_text(windows_file.read_text())
-    with pytest.raises(ValueError, match='cannot read the training image .*0_1.png'):
+    with pytest.raises(ValueError, match=r'cannot read the training image .*0_1\.png'):
         read_windows(moved, 17)[0].read(0)
     empty = tmp_path / 'empty.jsonl'
     empty.touch()

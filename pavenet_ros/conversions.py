@@ -1,0 +1,103 @@
+"""ROS messages to our values and back; pure functions."""
+
+import numpy as np
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+
+from pavenet_core.poses import Frame, Poses
+from pavenet_core.skeleton import Skeleton
+from pavenet_ros.image_codec import ENCODINGS, ImageCodecError, Picture, decode_image
+from pavenet_ros.msg import BoundingBox, Keypoint, PersonPose, PersonPoseArray, SkeletonInfo
+
+
+def stamp_ns(header: Header) -> int:
+    """Return the time of a header in nanoseconds."""
+    return int(header.stamp.sec) * 1_000_000_000 + int(header.stamp.nanosec)
+
+
+def to_frame(msg: Image) -> Frame:
+    """Return the picture of an image message; raise `ImageCodecError` if it can't be read."""
+    if msg.encoding in ENCODINGS:
+        image = decode_image(msg.data, msg.encoding, msg.width, msg.height, msg.step)
+    else:
+        image = _decode_with_cv_bridge(msg)
+    return Frame(image, stamp_ns(msg.header))
+
+
+def _decode_with_cv_bridge(msg: Image) -> Picture:
+    """Read the rare encodings (16 bit, float) where a cv_bridge is there that works."""
+    try:
+        from cv_bridge import CvBridge, CvBridgeError
+    except (ImportError, AttributeError) as error:  # under NumPy 2 its C++ half can't be imported
+        raise ImageCodecError(
+            f'images of encoding {msg.encoding!r} need cv_bridge, which is not usable here '
+            f'({error}); without it: {", ".join(ENCODINGS)}'
+        ) from error
+    try:
+        return np.asarray(CvBridge().imgmsg_to_cv2(msg, 'bgr8'), np.uint8)
+    except CvBridgeError as error:
+        raise ImageCodecError(f'cv_bridge cannot read {msg.encoding!r}: {error}') from error
+
+
+def to_pose_array(
+    poses: Poses, *, header: Header, size: tuple[int, int], model: str, skeleton: str
+) -> PersonPoseArray:
+    """Return the people of the image that came with this header; `size` is its width, height."""
+    # Plain Python floats in one go: building messages from numpy scalars takes twice as long.
+    people = zip(
+        *(poses.scores.tolist(), poses.bboxes_px.tolist()),
+        *(poses.keypoints_px.tolist(), poses.keypoint_scores.tolist()),
+        strict=True,
+    )
+    return PersonPoseArray(
+        header=header,
+        image_width=size[0],
+        image_height=size[1],
+        model=model,
+        skeleton=skeleton,
+        poses=[_to_person(*person) for person in people],
+    )
+
+
+def _to_person(
+    score: float, bbox: list[float], points: list[list[float]], point_scores: list[float]
+) -> PersonPose:
+    x, y, width, height = bbox
+    return PersonPose(
+        score=score,
+        bbox=BoundingBox(x=x, y=y, width=width, height=height),
+        keypoints=[
+            Keypoint(x=x, y=y, score=score)
+            for (x, y), score in zip(points, point_scores, strict=True)
+        ],
+    )
+
+
+def to_skeleton_info(skeleton: Skeleton) -> SkeletonInfo:
+    """Return the facts that a consumer needs to read and draw the keypoints."""
+    return SkeletonInfo(
+        name=skeleton.name,
+        keypoint_names=list(skeleton.names),
+        edges=[index for edge in skeleton.edges for index in edge],
+        flip_pairs=[index for pair in skeleton.flip_pairs for index in pair],
+        sigmas=list(skeleton.sigmas),
+    )
+
+
+def from_pose_array(msg: PersonPoseArray) -> Poses:
+    """Return the people of a message, as `to_pose_array` was given them."""
+    points = [[(k.x, k.y, k.score) for k in person.keypoints] for person in msg.poses]
+    keypoints = np.array(points, np.float32) if points else np.zeros((0, 0, 3), np.float32)
+    scores = np.array([person.score for person in msg.poses], np.float32)
+    return Poses(stamp_ns(msg.header), keypoints[..., :2], keypoints[..., 2], scores)
+
+
+def from_skeleton_info(msg: SkeletonInfo) -> Skeleton:
+    """Return the skeleton of a message, as `to_skeleton_info` was given it."""
+    return Skeleton(
+        name=msg.name,
+        names=tuple(msg.keypoint_names),
+        edges=tuple(zip(msg.edges[::2], msg.edges[1::2], strict=True)),
+        flip_pairs=tuple(zip(msg.flip_pairs[::2], msg.flip_pairs[1::2], strict=True)),
+        sigmas=tuple(msg.sigmas),
+    )
