@@ -7,7 +7,7 @@ checkpoint when the same command is given again. Several processes share the wor
 
 example, the shipped model, an image model first and then three frames:
   pavenet train train.jsonl --trunk movenet.npz --frames 1 --out runs/image
-  pavenet train train.jsonl --start runs/image/checkpoint.pt --frames 3 --out runs/video
+  pavenet train train.jsonl --weights runs/image/checkpoint.pt --frames 3 --out runs/video
 """
 
 import argparse
@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--model', default='compact', help='configuration (default: compact)')
     parser.add_argument('--frames', type=int, default=3, help='frames of a window (default: 3)')
     parser.add_argument('--trunk', type=Path, help="MoveNet MultiPose's weights for the trunk")
-    parser.add_argument('--start', type=Path, help='checkpoint to begin from; may have 1 frame')
+    parser.add_argument('--weights', type=Path, help='checkpoint to begin from; may have 1 frame')
     parser.add_argument('--cache', type=Path, help='folder of the cache (default: OUT/cache)')
     parser.add_argument('--shards', type=int, default=40, help='of 256 pictures (default: 40)')
     parser.add_argument('--steps', type=int, default=2500, help='updates (default: 2500)')
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> None:
     if processes > 1:
         distributed.init_process_group('gloo')
     logging.basicConfig(level=logging.WARNING if rank else logging.INFO, format='%(message)s')
-    model = start_model(args.model, args.frames, trunk=args.trunk, checkpoint=args.start)
+    model = start_model(args.model, args.frames, trunk=args.trunk, checkpoint=args.weights)
     windows = read_windows(args.windows, len(model.config.skeleton))
     maker = CanvasMaker(windows, model.config.skeleton, args.frames)
     cache = args.cache or args.out / 'cache'
