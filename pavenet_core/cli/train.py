@@ -57,6 +57,8 @@ def run(args: argparse.Namespace) -> None:
     trainer = Trainer(
         model, TrainConfig(steps=args.steps, batch=args.batch, learning_rate=args.rate)
     )
+    if args.weights:
+        trainer.take_losses(args.weights)
     checkpoint = args.out / 'checkpoint.pt'
     if checkpoint.is_file():
         trainer.resume(checkpoint)

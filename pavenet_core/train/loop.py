@@ -137,14 +137,21 @@ class Trainer:
         )
         partial.rename(path)
 
+    def take_losses(self, path: Path) -> None:
+        """
+        Take over the error densities of an earlier run, of any number of frames.
+
+        Fresh ones would first spoil the spreads that the network has learned with the old.
+        """
+        self.criterion.load_state_dict(torch.load(path, weights_only=True)['criterion'])
+
     def resume(self, path: Path) -> None:
         """Go on from what `save` wrote."""
         data = torch.load(path, weights_only=True)
         self.step = data['step']
         self.model.load_state_dict(data['model'])
         self.criterion.load_state_dict(data['criterion'])
-        if 'optimiser' in data:
-            self.optimiser.load_state_dict(data['optimiser'])
+        self.optimiser.load_state_dict(data['optimiser'])
         self.average = data['average']
 
 
