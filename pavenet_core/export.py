@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime as ort
 import torch
 from torch import Tensor, nn
@@ -234,7 +235,18 @@ def write_graph(graph: Graph, file: Path) -> None:
             verbose=False,
         )
     assert program is not None
-    program.save(file, external_data=False)
+    model = program.model_proto
+    forget_origin(model)
+    onnx.save(model, file)
+
+
+def forget_origin(model: onnx.ModelProto) -> None:
+    """Drop the exporter's notes on each node: they hold source lines and paths of this machine."""
+    graph = model.graph
+    for part in (model, graph, *graph.node, *graph.value_info, *graph.input, *graph.output):
+        del part.metadata_props[:]
+    for node in graph.node:
+        node.doc_string = ''
 
 
 def compare(graph: Graph, file: Path) -> None:

@@ -14,7 +14,8 @@ from pathlib import Path
 import rclpy
 from ament_index_python.packages import get_package_prefix, get_package_share_directory
 from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState
+from lifecycle_msgs.srv import ChangeState, GetState
+from rclpy.client import Client
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 
@@ -32,8 +33,10 @@ def main() -> int:
     try:
         with rclpy.init():
             driver = rclpy.create_node('start_pose_node')
+            changer = driver.create_client(ChangeState, '/pose_node/change_state')
+            wait_for_node(driver, process)
             for transition in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
-                change_state(driver, transition, process)
+                change_state(driver, changer, transition)
         return process.wait()
     except (KeyboardInterrupt, ExternalShutdownException):
         return process.wait()
@@ -41,13 +44,27 @@ def main() -> int:
         process.terminate()
 
 
-def change_state(driver: Node, transition: int, process: 'subprocess.Popen[bytes]') -> None:
-    """Ask for one transition; leave with a sentence if the node can't be reached or refuses."""
-    client = driver.create_client(ChangeState, '/pose_node/change_state')
+def wait_for_node(driver: Node, process: 'subprocess.Popen[bytes]') -> None:
+    """
+    Ask for the state until an answer comes; leave with a sentence if none does.
+
+    The first answer of a node that has just started may get lost, as it is sent before the way
+    back is known: so this harmless request goes before those that change something.
+    """
+    client = driver.create_client(GetState, '/pose_node/get_state')
     end = time.monotonic() + TIMEOUT_S
-    while not client.wait_for_service(0.2):
+    while True:
         if process.poll() is not None or time.monotonic() > end:
             sys.exit('start_pose_node: the node does not answer, see above')
+        if client.wait_for_service(0.2):
+            future = client.call_async(GetState.Request())
+            rclpy.spin_until_future_complete(driver, future, timeout_sec=2.0)
+            if future.done():
+                return
+
+
+def change_state(driver: Node, client: Client, transition: int) -> None:
+    """Ask for one transition; leave with a sentence if the node refuses."""
     request = ChangeState.Request(transition=Transition(id=transition))
     future = client.call_async(request)
     rclpy.spin_until_future_complete(driver, future, timeout_sec=TIMEOUT_S)

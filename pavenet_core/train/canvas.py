@@ -46,6 +46,7 @@ class CanvasMaker:
     skeleton: Skeleton
     num_frames: int
     max_rotation: float = 20.0  # degrees
+    blank_share: float = 0.1  # of cells that show one colour and nobody, as a covered lens does
     still_motion: float = 5.0  # degrees a still turns from frame to frame, as the paper's stage B
 
     def make(self, height: int, width: int, rng: np.random.Generator) -> Canvas:
@@ -70,8 +71,11 @@ class CanvasMaker:
 
     def _fill(self, images: NDArray[np.uint8], cell: Cell, rng: np.random.Generator) -> Placed:
         """Warp one random window into a cell of all frames; return its people, in pixels."""
-        window = self.windows[rng.integers(len(self.windows))]
         x, y, width, height = cell
+        if rng.random() < self.blank_share:
+            images[:, y : y + height, x : x + width] = rng.integers(0, 256, 3)
+            return [], [], []
+        window = self.windows[rng.integers(len(self.windows))]
         key = window.read(0)
         mirrored = rng.random() < 0.5
         matrix = random_matrix(window, key.shape, cell, mirrored, self.max_rotation, rng)

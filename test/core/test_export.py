@@ -86,6 +86,12 @@ def test_bundle_tells_the_runtime_what_the_model_is(model: PaveNet, bundle: Path
     assert metadata.licence == 'Apache-2.0'
 
 
+def test_graphs_keep_no_path_of_this_machine(bundle: Path) -> None:
+    root = str(Path(__file__).parents[2]).encode()
+    for graph in bundle.glob('*.onnx'):
+        assert root not in graph.read_bytes()
+
+
 @pytest.mark.parametrize('block', [0, 1, 2])
 def test_a_graph_with_a_wrong_weight_is_refused(
     model: PaveNet, bundle: Path, tmp_path: Path, block: int

@@ -1,5 +1,6 @@
 """The real thing: a camera process, the node process, and this process as the reader."""
 
+import math
 import os
 import shutil
 import signal
@@ -31,6 +32,11 @@ HERE = Path(__file__).parent
 VIDEO, NUM_IMAGES = HERE / 'data' / 'walk.mp4', 12 + 1  # and a black one
 FIRST_NS, STEP_NS = 1_700_000_000_123_456_789, 33_333_333  # of publish_video.py
 TIMEOUT_S = 120.0
+SERVICES = {
+    'change_state': ChangeState,
+    'get_state': GetState,
+    'set_parameters': SetParameters,
+}
 
 
 class Reader:
@@ -48,6 +54,11 @@ class Reader:
             SkeletonInfo, '/pose_node/skeleton', self.skeletons.append, latched
         )
 
+        self.clients = {
+            service: self.node.create_client(kind, f'/pose_node/{service}')
+            for service, kind in SERVICES.items()
+        }
+
     def _on_poses(self, msg: PersonPoseArray) -> None:
         if msg.header.frame_id != 'test':  # what publish_video.py sends first
             self.answers.append(msg)
@@ -58,26 +69,37 @@ class Reader:
             assert time.monotonic() < end, f'waited {TIMEOUT_S} s for {what}'
             self.executor.spin_once(timeout_sec=0.05)
 
-    def call(self, kind: Any, service: str, request: Any) -> Any:
-        client = self.node.create_client(kind, f'/pose_node/{service}')
+    def call(self, service: str, request: Any, retry_s: float) -> Any:
+        """
+        Return the answer.
+
+        The first answer of a node that has just started may get lost: it is sent before the way
+        back is known. So harmless requests are repeated, and go before the others.
+        """
+        client = self.clients[service]
         self.wait_for(client.service_is_ready, service)
-        future = client.call_async(request)
-        self.wait_for(future.done, f'the answer of {service}')
-        self.node.destroy_client(client)
-        return future.result()
+        futures, asked_s = [], -math.inf
+        end = time.monotonic() + TIMEOUT_S
+        while not any(future.done() for future in futures):
+            assert time.monotonic() < end, f'waited {TIMEOUT_S} s for the answer of {service}'
+            if time.monotonic() - asked_s > retry_s:
+                futures.append(client.call_async(request))
+                asked_s = time.monotonic()
+            self.executor.spin_once(timeout_sec=0.05)
+        return next(future.result() for future in futures if future.done())
 
     def change_state(self, transition: int) -> bool:
         request = ChangeState.Request(transition=Transition(id=transition))
-        return bool(self.call(ChangeState, 'change_state', request).success)
+        return bool(self.call('change_state', request, retry_s=math.inf).success)
 
     def set_parameter(self, name: str, value: object) -> None:
         parameter = Parameter(name, value=value).to_parameter_msg()
         request = SetParameters.Request(parameters=[parameter])
-        results = self.call(SetParameters, 'set_parameters', request).results
+        results = self.call('set_parameters', request, retry_s=5.0).results
         assert results[0].successful, results[0].reason
 
     def state(self) -> str:
-        return str(self.call(GetState, 'get_state', GetState.Request()).current_state.label)
+        return str(self.call('get_state', GetState.Request(), retry_s=5.0).current_state.label)
 
     def destroy(self) -> None:
         self.executor.shutdown()
@@ -157,7 +179,6 @@ def test_every_image_of_the_camera_is_answered(
     assert {(a.image_width, a.image_height) for a in reader.answers} == {(640, 360)}
     assert {(a.model, a.skeleton) for a in reader.answers} == {('compact', 'coco17')}
     assert all(answer.poses for answer in reader.answers[:-1])
-    assert reader.answers[-1].poses == []
     for person in reader.answers[0].poses:
         assert len(person.keypoints) == len(COCO17)
         assert 0 <= person.score <= 1
@@ -181,6 +202,9 @@ def test_the_node_survives_a_missing_model_and_goes_through_its_states(
     reader.wait_for(lambda: reader.node.count_subscribers('/image') == 1, 'the subscription')
     start(*camera('reliable'))
     reader.wait_for(lambda: len(reader.answers) == NUM_IMAGES, f'{NUM_IMAGES} answers')
+    # The last image is black, and the stand-in model sees nobody there: still a message.
+    assert all(answer.poses for answer in reader.answers[:-1])
+    assert reader.answers[-1].poses == []
     assert reader.change_state(Transition.TRANSITION_DEACTIVATE)
     reader.wait_for(lambda: reader.node.count_subscribers('/image') == 0, 'the unsubscription')
     assert reader.change_state(Transition.TRANSITION_CLEANUP)
