@@ -49,7 +49,11 @@ class Backbone(nn.Module):
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Return the feature maps, finest first."""
-        return list(self.trunk(images))
+        # Some of timm's transformers put the channels last.
+        return [
+            x if x.shape[1] == channels else x.permute(0, 3, 1, 2)
+            for x, channels in zip(self.trunk(images), self.channels, strict=True)
+        ]
 
 
 def pad_like_tensorflow(trunk: nn.Module) -> None:

@@ -78,8 +78,8 @@ class Reader:
         """
         client = self.clients[service]
         self.wait_for(client.service_is_ready, service)
-        futures, asked_s = [], -math.inf
-        end = time.monotonic() + TIMEOUT_S
+        futures, asked_s = [client.call_async(request)], time.monotonic()
+        end = asked_s + TIMEOUT_S
         while not any(future.done() for future in futures):
             assert time.monotonic() < end, f'waited {TIMEOUT_S} s for the answer of {service}'
             if time.monotonic() - asked_s > retry_s:
