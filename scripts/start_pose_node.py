@@ -39,9 +39,18 @@ def main() -> int:
                 change_state(driver, changer, transition)
         return process.wait()
     except (KeyboardInterrupt, ExternalShutdownException):
-        return process.wait()
+        return 0
     finally:
+        stop(process)
+
+
+def stop(process: 'subprocess.Popen[bytes]') -> None:
+    """End the node; Ctrl-C in a terminal has reached it already, a signal to this script not."""
+    try:
+        process.wait(1.0)
+    except subprocess.TimeoutExpired:
         process.terminate()
+        process.wait()
 
 
 def wait_for_node(driver: Node, process: 'subprocess.Popen[bytes]') -> None:
