@@ -60,8 +60,8 @@ def pad_like_tensorflow(trunk: nn.Module) -> None:
     """
     Move the padding of the stride-2 convolutions to where MoveNet's weights learnt it.
 
-    timm's `pad_type='same'` computes the same, but for free image sizes its sums make torch.export
-    run for hours.
+    timm's `pad_type='same'` computes the same, but for free image sizes torch.export was not done
+    with its sums after eight minutes.
     """
     for name, layer in list(trunk.named_modules()):
         if isinstance(layer, nn.Conv2d) and layer.stride == (2, 2):
