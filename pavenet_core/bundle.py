@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pavenet_core.postprocess_config import PAPER_POSTPROCESS, PostprocessConfig
 from pavenet_core.skeleton import Skeleton
 
 FORMAT = 1
@@ -27,6 +28,7 @@ class BundleMetadata:
     input_long_side   pixels of the resized image's longer side
     input_alignment   width and height are padded to multiples of this
     max_people        pose queries, so the most people that can come out
+    postprocess       from the network's numbers to people
     frame_interval_s  time between frames in training
     """
 
@@ -40,6 +42,7 @@ class BundleMetadata:
     num_pose_layers: int
     num_joint_layers: int
     max_people: int
+    postprocess: PostprocessConfig = PAPER_POSTPROCESS
     frame_interval_s: float = 0.04
     precision: str = 'float32'
     licence: str = ''
@@ -67,7 +70,9 @@ class BundleMetadata:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> 'BundleMetadata':
         """Read what `to_json` wrote."""
-        return cls(**{**data, 'skeleton': Skeleton.from_json(data['skeleton'])})
+        postprocess = PostprocessConfig(**data.get('postprocess', {}))
+        skeleton = Skeleton.from_json(data['skeleton'])
+        return cls(**{**data, 'skeleton': skeleton, 'postprocess': postprocess})
 
 
 def value_names(kind: str, metadata: BundleMetadata) -> list[str]:

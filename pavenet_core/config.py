@@ -1,10 +1,11 @@
-"""The facts that define a network: one frozen dataclass and its named presets."""
+"""The facts that define a network: one frozen dataclass."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from pavenet_core.skeleton import COCO17, POSETRACK15, Skeleton
+from pavenet_core.postprocess_config import PAPER_POSTPROCESS, PostprocessConfig
+from pavenet_core.skeleton import POSETRACK15, Skeleton
 
 
 @dataclass(frozen=True)
@@ -13,15 +14,31 @@ class ModelConfig:
     Everything needed to build a `PaveNet`; the defaults are the paper's ResNet-50 model.
 
     backbone          any timm model that accepts `features_only=True`
+    backbone_args     further arguments of `timm.create_model`
     backbone_indices  which of its feature maps feed the neck, finest first
+    backbone_norm     layer norm on each of those maps, as the authors' Swin has
     num_levels        maps after the neck; those beyond the backbone's come from stride-2
                       convolutions of its last map
-    joint_layers      3 as the paper's text says; the authors' released configurations have 2
+    spatiotemporal_encoder  tokens gather from all frames already in the encoder (paper Eq. 1-2,
+                      "STE"); nothing can then be encoded once and reused
+    learned_poses     start from learned poses instead of the key frame's tokens (Table 5)
     positions_from_poses  tell the pose decoder's self-attention where each query's pose is; the
                       authors' queries know only their rank, which makes duplicates slow to unlearn
+    temporal_pose_decoder, temporal_joint_decoder  the decoder sees all frames, not the key frame
+                      alone (Tables 3 and 4)
+    joint_layers      3 as the paper's text says; the authors' released configurations have 2;
+                      0 leaves the joint decoder out (Table 4)
     pixel_mean, pixel_std  red, green, blue on the 0-255 scale
     input_long_side   pixels of the resized image's longer side at run time
     input_alignment   images are padded right and below to multiples of this
+
+    Where the authors' code differs from what a batch needs, ours is the default:
+
+    valid_tokens_only    prefer tokens inside the picture as queries; theirs takes any
+    zero_padding_values  padding contributes nothing to the decoders; theirs, the projection's bias
+    next_next_pose_bug   with five frames, their last pose of the last frame comes from the head
+                         of the frame before it
+    postprocess          from numbers to people
     """
 
     name: str = 'r50'
@@ -29,7 +46,9 @@ class ModelConfig:
     num_frames: int = 3  # T; the key frame is the middle one
     # backbone and neck
     backbone: str = 'resnet50'
+    backbone_args: Mapping[str, Any] = field(default_factory=dict)
     backbone_indices: tuple[int, ...] = (2, 3, 4)
+    backbone_norm: bool = False
     num_levels: int = 4
     # transformer
     channels: int = 256
@@ -38,16 +57,25 @@ class ModelConfig:
     dropout: float = 0.1
     encoder_layers: int = 6
     encoder_points: int = 4
+    spatiotemporal_encoder: bool = False
     num_queries: int = 300
+    learned_poses: bool = False
     positions_from_poses: bool = False
     pose_layers: int = 3
+    temporal_pose_decoder: bool = True
     joint_layers: int = 3
     joint_points: int = 4
+    temporal_joint_decoder: bool = True
     # input
     pixel_mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
     pixel_std: tuple[float, float, float] = (58.395, 57.12, 57.375)
     input_long_side: int = 1333
     input_alignment: int = 32
+    # where the authors' code differs
+    valid_tokens_only: bool = True
+    zero_padding_values: bool = True
+    next_next_pose_bug: bool = False
+    postprocess: PostprocessConfig = PAPER_POSTPROCESS
 
     def __post_init__(self) -> None:
         """Refuse what cannot be built, naming the value."""
@@ -63,18 +91,38 @@ class ModelConfig:
                 f'num_levels {self.num_levels} is less than the {len(self.backbone_indices)} '
                 'maps taken from the backbone'
             )
-        for name in ('pose_layers', 'joint_layers', 'num_queries'):
+        for name in ('pose_layers', 'num_queries'):
             if getattr(self, name) < 1:
                 raise ValueError(f'{name} must be at least 1, got {getattr(self, name)}')
+        if self.joint_layers < 0:
+            raise ValueError(f'joint_layers must be 0 or more, got {self.joint_layers}')
+        if self.next_next_pose_bug and self.num_frames != 5:
+            raise ValueError(f'next_next_pose_bug needs 5 frames, got {self.num_frames}')
 
     @property
     def key_frame(self) -> int:
         """Return the index of the frame whose people are asked for."""
         return self.num_frames // 2
 
+    @property
+    def encoder_frames(self) -> int:
+        """Return how many frames a token gathers from in the encoder."""
+        return self.num_frames if self.spatiotemporal_encoder else 1
+
+    @property
+    def pose_frames(self) -> int:
+        """Return how many frames the pose decoder reads."""
+        return self.num_frames if self.temporal_pose_decoder else 1
+
+    @property
+    def joint_frames(self) -> int:
+        """Return how many frames the joint decoder reads."""
+        return self.num_frames if self.temporal_joint_decoder else 1
+
     def with_frames(self, num_frames: int) -> 'ModelConfig':
         """Return the same network for another number of frames."""
-        return replace(self, num_frames=num_frames)
+        bug = self.next_next_pose_bug and num_frames == 5
+        return replace(self, num_frames=num_frames, next_next_pose_bug=bug)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values that `from_json` reads back."""
@@ -87,31 +135,5 @@ class ModelConfig:
             k: tuple(v) if isinstance(v, list) else v for k, v in data.items()
         }
         values['skeleton'] = Skeleton.from_json(data['skeleton'])
+        values['postprocess'] = PostprocessConfig(**data.get('postprocess', {}))
         return cls(**values)
-
-
-PRESETS = {
-    config.name: config
-    for config in (
-        ModelConfig(),
-        # Our network for CPUs: strides 16 and 32 only, the most expensive choice left out.
-        ModelConfig(
-            name='compact',
-            skeleton=COCO17,
-            backbone='mobilenetv2_150',
-            backbone_indices=(3, 4),
-            num_levels=2,
-            channels=128,
-            num_heads=4,
-            ffn_channels=512,
-            dropout=0.0,
-            encoder_layers=1,
-            num_queries=60,
-            positions_from_poses=True,
-            joint_layers=2,
-            pixel_mean=(127.5, 127.5, 127.5),
-            pixel_std=(127.5, 127.5, 127.5),
-            input_long_side=512,
-        ),
-    )
-}

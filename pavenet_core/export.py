@@ -158,6 +158,7 @@ def describe(
         num_pose_layers=config.pose_layers,
         num_joint_layers=config.joint_layers,
         max_people=config.num_queries,
+        postprocess=config.postprocess,
         frame_interval_s=frame_interval_s,
         **facts,
     )

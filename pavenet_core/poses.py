@@ -1,5 +1,6 @@
 """What goes into the estimator and what comes out."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,12 +35,14 @@ class Poses:
     keypoints_px     (N, K, 2) float32, x then y in pixels of the source image
     keypoint_scores  (N, K) float32 in [0, 1]
     scores           (N,) float32 in [0, 1]
+    extents_px       (N, K, 2) what the boxes enclose, where that is not the keypoints
     """
 
     stamp_ns: int
     keypoints_px: NDArray[np.float32]
     keypoint_scores: NDArray[np.float32]
     scores: NDArray[np.float32]
+    extents_px: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         """Return the number of people."""
@@ -50,12 +53,21 @@ class Poses:
         """Return (N, 4) x, y, width, height of the keypoints' extent, in pixels."""
         if not len(self):
             return np.zeros((0, 4), np.float32)
-        low, high = self.keypoints_px.min(axis=1), self.keypoints_px.max(axis=1)
+        points = self.keypoints_px if self.extents_px is None else self.extents_px
+        low, high = points.min(axis=1), points.max(axis=1)
         return np.concatenate([low, high - low], axis=1)
 
     def above(self, threshold: float) -> 'Poses':
         """Keep the people whose score reaches the threshold; possibly none."""
-        keep = self.scores >= threshold
+        return self.take(np.flatnonzero(self.scores >= threshold))
+
+    def take(self, people: Sequence[int] | NDArray[np.intp]) -> 'Poses':
+        """Keep the people at these indices, in that order."""
+        chosen = np.asarray(people, np.intp)
         return Poses(
-            self.stamp_ns, self.keypoints_px[keep], self.keypoint_scores[keep], self.scores[keep]
+            self.stamp_ns,
+            self.keypoints_px[chosen],
+            self.keypoint_scores[chosen],
+            self.scores[chosen],
+            None if self.extents_px is None else self.extents_px[chosen],
         )

@@ -7,13 +7,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pavenet_core.bundle import BundleMetadata, load_bundle
+from pavenet_core.bundle import BundleMetadata
 from pavenet_core.poses import Frame, Poses
-from pavenet_core.runtime.blocks import Features, JointDecoder, PoseDecoder, SpatialEncoder
+from pavenet_core.runtime.blocks import Features
 from pavenet_core.runtime.feature_buffer import FeatureBuffer, Window
+from pavenet_core.runtime.pose_model import PoseModel
 from pavenet_core.runtime.postprocess import select_people, to_poses
-from pavenet_core.runtime.preprocess import ImageFitter
-from pavenet_core.runtime.session import SessionConfig
 
 
 @dataclass(frozen=True)
@@ -29,23 +28,23 @@ class VideoPoseEstimator:
         frame -> fit -> spatial encoder -> buffer -> pose decoder -> select -> joint decoder
                         (once per frame)   (T frames of one run)    (by score)
 
-    model             name of a shipped bundle, or path of a bundle folder
-    score_threshold   people below it are not reported; in [0, 1]
-    max_people        at most so many people per frame, the best ones
+    model             an opened model, which several videos may share, one after the other; or its
+                      name or path, opened with device, num_threads and spinning
+    score_threshold   people below it are not reported; in [0, 1]; may be set between frames
+    max_people        at most so many people per frame, the best ones; None takes the model's own
+                      limit; may be set between frames
     lookahead         frames to wait for before a frame is answered, 0 to T // 2
     frame_interval_s  time between a window's frames; None takes the frames as they follow
     max_gap_s         a longer pause starts a new video
-    device            cpu, cuda, tensorrt, or auto for the best that is there
-    num_threads       per graph; 0 lets onnxruntime decide
-    spinning          let threads wait busily while a graph runs; False is kinder to a busy machine
+    device, num_threads, spinning  see `PoseModel`
     """
 
     def __init__(
         self,
-        model: str | Path = 'compact',
+        model: str | Path | PoseModel = 'compact',
         *,
         score_threshold: float = 0.3,
-        max_people: int = 20,
+        max_people: int | None = None,
         lookahead: int = 0,
         frame_interval_s: float | None = None,
         max_gap_s: float = 1.0,
@@ -53,20 +52,19 @@ class VideoPoseEstimator:
         num_threads: int = 0,
         spinning: bool = True,
     ) -> None:
-        config = SessionConfig(device, num_threads, spinning)
-        bundle = load_bundle(model)
+        if not isinstance(model, PoseModel):
+            model = PoseModel(model, device=device, num_threads=num_threads, spinning=spinning)
+        self.metadata: BundleMetadata = model.metadata
+        if max_people is None:
+            max_people = self.metadata.postprocess.max_people
         _check_people(score_threshold, max_people)
-        _check_times(bundle.metadata.num_frames // 2, lookahead, frame_interval_s, max_gap_s)
-        self.metadata: BundleMetadata = bundle.metadata
+        _check_times(self.metadata.num_frames // 2, lookahead, frame_interval_s, max_gap_s)
         self.score_threshold = score_threshold
         self.max_people = max_people
         self.encodes = 0
-        self._fit = ImageFitter(bundle.metadata.input_long_side, bundle.metadata.input_alignment)
-        self._spatial_encoder = SpatialEncoder(bundle, config)
-        self._pose_decoder = PoseDecoder(bundle, config)
-        self._joint_decoder = JointDecoder(bundle, config)
+        self._model = model
         self._buffer: FeatureBuffer[_Encoded] = FeatureBuffer(
-            bundle.metadata.num_frames,
+            self.metadata.num_frames,
             lookahead=lookahead,
             interval_ns=None if frame_interval_s is None else round(frame_interval_s * 1e9),
             max_gap_ns=round(max_gap_s * 1e9),
@@ -75,8 +73,7 @@ class VideoPoseEstimator:
     @property
     def providers(self) -> tuple[str, ...]:
         """Return the onnxruntime providers really in use."""
-        blocks = (self._spatial_encoder, self._pose_decoder, self._joint_decoder)
-        return tuple(dict.fromkeys(p for block in blocks for p in block.graph.providers))
+        return self._model.providers
 
     def push(self, frame: Frame) -> Poses | None:
         """
@@ -104,16 +101,24 @@ class VideoPoseEstimator:
         self._buffer.reset()
 
     def _encode(self, image: NDArray[np.uint8]) -> _Encoded:
-        features = self._spatial_encoder(self._fit(image))
+        features = self._model.spatial_encoder(self._model.fit(image))
         self.encodes += 1
         return _Encoded((image.shape[1], image.shape[0]), features)
 
     def _decode(self, window: Window[_Encoded]) -> Poses:
         frames = [encoded.features for encoded in window.values]
-        scores, poses = self._pose_decoder(frames)
+        scores, poses = self._model.pose_decoder(frames)
         people = select_people(scores, self.score_threshold, self.max_people)
-        keypoints, sigmas = self._joint_decoder(frames, poses.take(people, axis=2))
-        return to_poses(window.stamp_ns, window.key.size, scores[people], keypoints, sigmas)
+        keypoints, sigmas = self._model.joint_decoder(frames, poses.take(people, axis=2))
+        return to_poses(
+            window.stamp_ns,
+            window.key.size,
+            scores[people],
+            keypoints,
+            sigmas,
+            self.metadata.skeleton,
+            self.metadata.postprocess,
+        )
 
 
 def _check_people(score_threshold: float, max_people: int) -> None:

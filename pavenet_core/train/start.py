@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from pavenet_core.config import PRESETS
 from pavenet_core.model import PaveNet
 from pavenet_core.model.checkpoint import load_checkpoint
+from pavenet_core.presets import PRESETS
 from pavenet_core.train.initial_weights import load_movenet_trunk
 
 

@@ -5,8 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from pavenet_core.config import PRESETS, ModelConfig
+from pavenet_core.config import ModelConfig
 from pavenet_core.model.backbone import Backbone
+from pavenet_core.presets import PRESETS
 from pavenet_core.train.initial_weights import load_movenet_trunk
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from pavenet_core.bundle import BundleError
 from pavenet_core.poses import Frame, Poses
-from pavenet_core.runtime import VideoPoseEstimator
+from pavenet_core.runtime import PoseModel, VideoPoseEstimator
 
 MS = 1_000_000
 MakeFrame = Callable[..., Frame]
@@ -292,3 +292,27 @@ def test_graphs_of_another_skeleton_are_refused(
     path.write_text(json.dumps(facts))
     with pytest.raises(BundleError, match='says 15'):
         VideoPoseEstimator(tmp_path)
+
+
+def test_two_videos_share_one_model_and_keep_their_own_windows(
+    stand_in: Path, make_frame: Callable[..., Frame], read_window: Callable[..., list[int]]
+) -> None:
+    model = PoseModel(stand_in)
+    front, rear = VideoPoseEstimator(model), VideoPoseEstimator(model)
+    for step in range(3):
+        of_front = front.push(make_frame(100 + step, 10 * step))
+        of_rear = rear.push(make_frame(200 + step, 10 * step))
+    assert read_window(of_front) == [101, 102, 102]
+    assert read_window(of_rear) == [201, 202, 202]
+    assert front.providers == rear.providers == model.providers
+
+
+def test_max_people_is_the_models_own_unless_told(
+    write_bundle: Callable[..., Path], tmp_path: Path
+) -> None:
+    path = write_bundle(tmp_path)
+    facts = json.loads((path / 'metadata.json').read_text())
+    facts['postprocess'] = {'max_people': 2}
+    (path / 'metadata.json').write_text(json.dumps(facts))
+    assert VideoPoseEstimator(path).max_people == 2
+    assert VideoPoseEstimator(path, max_people=3).max_people == 3
