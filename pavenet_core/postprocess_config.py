@@ -33,7 +33,7 @@ class PostprocessConfig:
 
 
 PAPER_POSTPROCESS = PostprocessConfig()
-# The authors' released test code (`_get_bboxes_single` of their head), its top-k aside.
+# The authors' released test code: `_get_bboxes_single` of their head.
 AUTHORS_POSTPROCESS = PostprocessConfig(
     max_people=100,
     clip_to_image=True,

@@ -22,7 +22,6 @@ SWIN_L = replace(
         'drop_path_rate': 0.3,
         # Any picture size; windows stay 7x7 and their masks follow the picture.
         'strict_img_size': False,
-        'dynamic_mask': True,
         'always_partition': True,
     },
     backbone_indices=(1, 2, 3),
@@ -59,7 +58,8 @@ def official(config: ModelConfig) -> ModelConfig:
         valid_tokens_only=False,
         zero_padding_values=False,
         next_next_pose_bug=config.num_frames == 5,
-        postprocess=AUTHORS_POSTPROCESS,
+        # Their ResNet-50 configuration of three frames keeps 20 people, the others 100.
+        postprocess=replace(AUTHORS_POSTPROCESS, max_people=20 if config == R50 else 100),
     )
 
 

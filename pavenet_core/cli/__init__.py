@@ -12,6 +12,7 @@ VERBS = {
     'evaluate': 'measure the accuracy on labelled pictures',
     'train': 'train a model',
     'export': 'turn a trained model into a bundle',
+    'import-official': "take in the authors' checkpoint",
     'info': 'say what is known of a bundle',
 }
 
@@ -23,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # FFmpeg and OpenCV would add lines of their own to the one sentence on an unreadable file.
     os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
     os.environ.setdefault('OPENCV_LOG_LEVEL', 'SILENT')
-    module = importlib.import_module(f'pavenet_core.cli.{verb}')
+    module = importlib.import_module(f'pavenet_core.cli.{verb.replace("-", "_")}')
     args = _verb_parser(verb, module).parse_args(words[1:])
     try:
         module.run(args)
@@ -40,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parse_verb(words: Sequence[str]) -> str:
-    verbs = '\n'.join(f'  {verb:<10}{meaning}' for verb, meaning in VERBS.items())
+    verbs = '\n'.join(f'  {verb:<17}{meaning}' for verb, meaning in VERBS.items())
     parser = argparse.ArgumentParser(
         prog='pavenet',
         usage='pavenet VERB ...',

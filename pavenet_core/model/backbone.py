@@ -3,8 +3,10 @@
 from typing import Any
 
 import timm
+from timm.layers import LayerNorm2d, PatchEmbed
 from timm.models import register_model
 from timm.models.efficientnet import _gen_mobilenet_v2
+from timm.models.swin_transformer import SwinTransformerBlock
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -25,6 +27,22 @@ class RightPaddedConv2d(nn.Conv2d):
         return super().forward(F.pad(x, (0, 1, 0, 1)))
 
 
+class PaddedSwinBlock(SwinTransformerBlock):  # type: ignore[misc]  # mypy does not read timm
+    """
+    Windows as Swin's authors cut them when the map does not divide into windows.
+
+    timm shifts the map and then pads it, so that the rows that wrapped around sit beside the last
+    real ones, where the attention mask does not look for them.
+    """
+
+    def _attn(self, x: Tensor) -> Tensor:
+        """Pad below and to the right, then shift and attend: (N, h, w, C) -> (N, h, w, C)."""
+        height, width = x.shape[1:3]
+        rows, columns = self.window_size
+        padded = F.pad(x, (0, 0, 0, -width % columns, 0, -height % rows))
+        return super()._attn(padded)[:, :height, :width]
+
+
 class Backbone(nn.Module):
     """
     Turn images into feature maps.
@@ -41,19 +59,37 @@ class Backbone(nn.Module):
             pretrained=pretrained,
             features_only=True,
             out_indices=config.backbone_indices,
+            **config.backbone_args,
         )
         if config.backbone == 'mobilenetv2_150':
             pad_like_tensorflow(self.trunk)
+        elif config.backbone.startswith('swin_'):
+            pad_before_shifting(self.trunk)
         self.channels: list[int] = self.trunk.feature_info.channels()
         self.strides: list[int] = self.trunk.feature_info.reduction()
+        # Some of timm's transformers put the channels last.
+        self.channels_last = getattr(self.trunk, 'output_fmt', 'NCHW') == 'NHWC'
+        self.norms = nn.ModuleList(
+            LayerNorm2d(channels, eps=1e-5) if config.backbone_norm else nn.Identity()
+            for channels in self.channels
+        )
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Return the feature maps, finest first."""
-        # Some of timm's transformers put the channels last.
-        return [
-            x if x.shape[1] == channels else x.permute(0, 3, 1, 2)
-            for x, channels in zip(self.trunk(images), self.channels, strict=True)
-        ]
+        maps = self.trunk(images)
+        if self.channels_last:
+            maps = [x.permute(0, 3, 1, 2) for x in maps]
+        return [norm(x) for norm, x in zip(self.norms, maps, strict=True)]
+
+
+def pad_before_shifting(trunk: nn.Module) -> None:
+    """Let a Swin trunk pad in the order of its authors, and pictures to whole patches."""
+    for layer in trunk.modules():
+        if isinstance(layer, SwinTransformerBlock):
+            # timm's constructor offers no other block; the weights are the same.
+            layer.__class__ = PaddedSwinBlock
+        elif isinstance(layer, PatchEmbed):
+            layer.dynamic_img_pad = True
 
 
 def pad_like_tensorflow(trunk: nn.Module) -> None:

@@ -15,7 +15,7 @@ class DecoderLayer(nn.Module):
     decoder.
     """
 
-    def __init__(self, config: ModelConfig, points: int) -> None:
+    def __init__(self, config: ModelConfig, frames: int, points: int) -> None:
         super().__init__()
         channels, dropout = config.channels, config.dropout
         self.self_attention = nn.MultiheadAttention(
@@ -23,7 +23,7 @@ class DecoderLayer(nn.Module):
         )
         self.norm1 = nn.LayerNorm(channels)
         self.attention = DeformableAttention(
-            channels, config.num_heads, config.num_frames, config.num_levels, points
+            channels, config.num_heads, frames, config.num_levels, points
         )
         self.norm2 = nn.LayerNorm(channels)
         self.feed_forward = FeedForward(channels, config.ffn_channels, dropout)

@@ -24,17 +24,20 @@ class JointDecoder(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         channels = config.channels
-        self.key_frame, self.num_levels = config.key_frame, config.num_levels
+        self.num_frames, self.num_levels = config.joint_frames, config.num_levels
+        self.key_frame = self.num_frames // 2
         self.content = nn.Parameter(torch.randn(len(config.skeleton), channels))
         self.query_pos = nn.Parameter(torch.randn(len(config.skeleton), channels))
         layers = range(config.joint_layers)
-        self.layers = nn.ModuleList(DecoderLayer(config, config.joint_points) for _ in layers)
+        self.layers = nn.ModuleList(
+            DecoderLayer(config, self.num_frames, config.joint_points) for _ in layers
+        )
         for attention in self.attentions:
             attention.ring_bias()
         self.sigma_heads = nn.ModuleList(SigmaHead(channels, 2) for _ in layers)
         self.keypoint_heads = nn.ModuleList(
             nn.ModuleList(
-                Mlp(channels, channels, 2, 3, zero_last=True) for _ in range(config.num_frames)
+                Mlp(channels, channels, 2, 3, zero_last=True) for _ in range(self.num_frames)
             )
             for _ in layers
         )

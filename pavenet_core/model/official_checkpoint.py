@@ -1,19 +1,134 @@
 """The authors' parameter names, turned into ours; the only file that spells `pre_` and `next_`."""
 
+import pickle
+import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from pavenet_core.config import ModelConfig
+from pavenet_core.model.official_backbone import backbone_state, neck_state
+from pavenet_core.model.official_config import HEAD, official_config
 
 FRAME_PREFIXES = {
     1: ('',),
     3: ('pre_', '', 'next_'),
     5: ('pre_pre_', 'pre_', '', 'next_', 'next_next_'),
 }
+# What no forward pass of theirs reads: an unused heat map, its encoder, and constants.
+UNUSED = re.compile(
+    r'bbox_head\.(fc_hm\.|transformer\.hm_encoder\.|(enc_|dec_)?flow\.mask$)'
+    r'|.*\.num_batches_tracked$'
+)
+# What PAVE-Net has and the image model PETR has not.
+NOT_IN_PETR = re.compile(
+    r'(dec_fc_sigma|refine_fc_sigma)_branches\.|(enc_|dec_)?flow\.|.*\.num_batches_tracked$'
+)
+MAY_LACK = re.compile(r'.*\.num_batches_tracked$')
 
 Read = Callable[[str], Tensor]
+
+
+@dataclass(frozen=True)
+class OfficialModel:
+    """
+    An official checkpoint in our words.
+
+    network  state of `PaveNet(config)`, all of it but, of a PETR, the sigma heads
+    flows    state of the criterion's flows; of a PETR nothing
+    ignored  official tensors without a place here, by name
+    """
+
+    config: ModelConfig
+    network: dict[str, Tensor]
+    flows: dict[str, Tensor]
+    ignored: list[str]
+
+
+class _Tensors:
+    """Hand out official tensors by name, and remember which were asked for."""
+
+    def __init__(self, tensors: Mapping[str, Tensor], may_lack: re.Pattern[str]) -> None:
+        self.tensors, self.may_lack = tensors, may_lack
+        self.used: set[str] = set()
+        self.missing: list[str] = []
+
+    def under(self, prefix: str) -> Read:
+        """Return a reader of the names under a prefix; what is not there reads as empty."""
+
+        def read(name: str) -> Tensor:
+            tensor = self.tensors.get(prefix + name)
+            if tensor is None:
+                if not self.may_lack.match(name):
+                    self.missing.append(prefix + name)
+                return torch.empty(0, 4)  # splits as any of theirs does
+            self.used.add(prefix + name)
+            return tensor
+
+        return read
+
+
+def read_official(path: Path, *, tie_joint_offsets: bool = False) -> OfficialModel:
+    """
+    Read an official mmcv checkpoint file; raise `ValueError` if it is none.
+
+    See `from_official`.
+    """
+    try:
+        return from_official(_load(path), tie_joint_offsets=tie_joint_offsets)
+    except ValueError as error:
+        raise ValueError(f'{path}: {error}') from error
+
+
+def from_official(
+    official: Mapping[str, Tensor], *, tie_joint_offsets: bool = False
+) -> OfficialModel:
+    """
+    Take over a state of the authors: PAVE-Net of any trunk and number of frames, or PETR.
+
+    tie_joint_offsets  give all frames the last one's sampling biases in the joint decoder, as
+                       the authors' stand-alone test script does by sharing their storage
+
+    Raise `ValueError` if it is neither or lacks tensors, naming them.
+    """
+    config = official_config(official)
+    tensors = _Tensors(official, NOT_IN_PETR if config.num_frames == 1 else MAY_LACK)
+    network = backbone_state(tensors.under('backbone.'), config)
+    network |= neck_state(tensors.under('neck.'), config)
+    network |= head_state(tensors.under(HEAD), config)
+    flows = flow_state(tensors.under(HEAD))
+    if tensors.missing:
+        raise ValueError(
+            f'{len(tensors.missing)} tensors are not there: {", ".join(tensors.missing[:9])}'
+        )
+    network = {name: tensor for name, tensor in network.items() if tensor.numel()}
+    if tie_joint_offsets:
+        tie_offset_biases(network, config)
+    left = [n for n in official if n not in tensors.used and not UNUSED.match(n)]
+    flows = {name: tensor for name, tensor in flows.items() if tensor.numel()}
+    return OfficialModel(config, network, flows, left)
+
+
+def tie_offset_biases(network: dict[str, Tensor], config: ModelConfig) -> None:
+    """Give the joint decoder's frames the last one's biases of the sampling offsets."""
+    for layer in range(config.joint_layers):
+        name = f'joint_decoder.layers.{layer}.attention.sampling_offsets.bias'
+        last = network[name].chunk(config.num_frames)[-1]
+        network[name] = last.repeat(config.num_frames)
+
+
+def _load(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of an mmcv checkpoint, or of a bare state."""
+    try:
+        data = torch.load(path, map_location='cpu', weights_only=True)
+        state = data.get('state_dict', data)
+        tensors = {name.removeprefix('module.'): tensor for name, tensor in state.items()}
+    except (OSError, RuntimeError, AttributeError, EOFError, pickle.UnpicklingError) as error:
+        raise ValueError(f'not a checkpoint that can be read: {error}') from error
+    return {name: tensor for name, tensor in tensors.items() if isinstance(tensor, Tensor)}
 
 
 def head_state(official: Mapping[str, Tensor] | Read, config: ModelConfig) -> dict[str, Tensor]:

@@ -9,23 +9,24 @@ from pavenet_core.config import ModelConfig
 from pavenet_core.model.backbone import Backbone
 from pavenet_core.model.joint_decoder import JointDecoder
 from pavenet_core.model.neck import Neck
+from pavenet_core.model.own_canvas import on_own_canvas, own_canvases
 from pavenet_core.model.pose_decoder import PoseDecoder
 from pavenet_core.model.predictions import JointPrediction, PosePrediction
-from pavenet_core.model.query_selection import QuerySelection
-from pavenet_core.model.spatial_encoder import Memory, SpatialEncoder
+from pavenet_core.model.query_selection import LearnedQueries, QuerySelection
+from pavenet_core.model.spatial_encoder import Memory, SpatialEncoder, by_window
 
 
 class PosesOfWindow(NamedTuple):
     """
     Everything known before the joint decoder.
 
-    proposals  of the S tokens of the key frame
+    proposals  of the S tokens of the key frame; none with learned poses
     layers     of each pose decoder layer, for the key frame
-    poses      (B, T, Q, K, 2) the last layer's poses in every frame
+    poses      (B, T, Q, K, 2) the last layer's poses in every frame that the pose decoder reads
     memory     of all B*T frames, window by window
     """
 
-    proposals: PosePrediction
+    proposals: PosePrediction | None
     layers: list[PosePrediction]
     poses: Tensor
     memory: Memory
@@ -46,14 +47,22 @@ class PaveNet(nn.Module):
         self.config = config
         self.backbone = Backbone(config, pretrained_backbone)
         self.neck = Neck(config, self.backbone.channels)
-        self.spatial_encoder = SpatialEncoder(config)
-        self.query_selection = QuerySelection(config)
+        self.spatial_encoder = SpatialEncoder(config, self.strides)
+        self.query_selection = (
+            LearnedQueries(config) if config.learned_poses else QuerySelection(config)
+        )
         self.pose_decoder = PoseDecoder(config)
-        self.joint_decoder = JointDecoder(config)
+        self.joint_decoder = JointDecoder(config) if config.joint_layers else None
         self.pixel_mean: Tensor
         self.pixel_std: Tensor
         self.register_buffer('pixel_mean', torch.tensor(config.pixel_mean), persistent=False)
         self.register_buffer('pixel_std', torch.tensor(config.pixel_std), persistent=False)
+
+    @property
+    def strides(self) -> list[int]:
+        """Return the pixels of a cell's side, of each of the L levels."""
+        trunk, levels = self.backbone.strides, self.config.num_levels
+        return [*trunk, *(trunk[-1] * 2**i for i in range(1, levels - len(trunk) + 1))]
 
     def normalise(self, images: Tensor, valid_sizes: Tensor) -> Tensor:
         """
@@ -70,16 +79,23 @@ class PaveNet(nn.Module):
         return (x * inside).permute(0, 3, 1, 2)
 
     def encode(self, images: Tensor, valid_sizes: Tensor) -> Memory:
-        """Encode N normalised images (N, 3, H, W), each on its own."""
-        return self.encode_maps(
-            self.backbone(images), valid_sizes, (images.shape[2], images.shape[3])
-        )
+        """
+        Encode N normalised images (N, 3, H, W), each as if it were alone.
 
-    def encode_maps(
-        self, maps: list[Tensor], valid_sizes: Tensor, padded: tuple[int, int]
-    ) -> Memory:
-        """Encode the backbone's maps of N images; `padded` is their height and width."""
-        return self.spatial_encoder(self.neck(maps), valid_sizes, padded)
+        valid_sizes  (N, 2) height, width in pixels; each image runs through the trunk on the
+                     smallest canvas of multiples of `input_alignment` that holds it. An exported
+                     graph can't do that and takes images on their own canvas.
+        """
+        padded = (images.shape[2], images.shape[3])
+        if torch.compiler.is_exporting():
+            return self.encode_maps(self.backbone(images), valid_sizes)
+        canvases = own_canvases(valid_sizes, padded, self.config.input_alignment)
+        levels = on_own_canvas(lambda x: self.neck(self.backbone(x)), images, canvases)
+        return self.spatial_encoder(levels, valid_sizes)
+
+    def encode_maps(self, maps: list[Tensor], valid_sizes: Tensor) -> Memory:
+        """Encode the backbone's maps of N images that share one canvas."""
+        return self.spatial_encoder(self.neck(maps), valid_sizes)
 
     def find_poses(self, memory: Memory) -> PosesOfWindow:
         """Select queries in the key frame and decode their poses over the window (B*T frames)."""
@@ -91,32 +107,43 @@ class PaveNet(nn.Module):
 
     def find_joints(self, found: PosesOfWindow, people: Tensor) -> list[JointPrediction]:
         """
-        Refine the chosen people.
+        Refine the chosen people; without a joint decoder there is no refinement.
 
         people  (B, P) indices of queries; a fill-in for images with fewer people may be any index
         """
+        if self.joint_decoder is None:
+            return []
         memory, poses = found.memory, found.poses
         chosen = people[:, None, :, None, None].expand(-1, poses.shape[1], -1, *poses.shape[3:])
-        ratios = memory.valid_ratios.unflatten(0, (-1, self.config.num_frames))
-        values = self.window_values(self.joint_decoder, memory)
-        return self.joint_decoder(poses.gather(2, chosen), values, ratios)
+        poses = poses.gather(2, chosen)
+        frames = self.joint_decoder.num_frames
+        if poses.shape[1] != frames:  # decoders of all and of one frame: from or to the key frame
+            poses = poses[:, [poses.shape[1] // 2]].expand(-1, frames, -1, -1, -1)
+        key = memory.frame(self.config.key_frame, self.config.num_frames)
+        ratios = key.valid_ratios[:, None].expand(-1, frames, -1, -1)
+        return self.joint_decoder(poses, self.window_values(self.joint_decoder, memory), ratios)
 
     def window_values(
         self, decoder: PoseDecoder | JointDecoder, memory: Memory
     ) -> list[list[Tensor]]:
-        """Return per layer the T*L value maps (B, M, c, h, w), frame by frame."""
-        frames = self.config.num_frames
-        return [
-            [level[frame::frames] for frame in range(frames) for level in levels]
-            for levels in self.frame_values(decoder, memory)
-        ]
+        """Return per layer the value maps (B, M, c, h, w) of the frames that a decoder reads."""
+        if decoder.num_frames < self.config.num_frames:
+            memory = memory.frame(self.config.key_frame, self.config.num_frames)
+        return by_window(self.frame_values(decoder, memory), decoder.num_frames)
 
-    @staticmethod
-    def frame_values(decoder: PoseDecoder | JointDecoder, memory: Memory) -> list[list[Tensor]]:
+    def frame_values(
+        self, decoder: PoseDecoder | JointDecoder, memory: Memory
+    ) -> list[list[Tensor]]:
         """Return per layer the L value maps (N, M, c, h, w) of N frames, cached at run time."""
-        # The authors zero padded tokens before the projection: padding then has the bias's value.
-        tokens = memory.tokens.masked_fill(memory.padding_mask[..., None], 0)
-        return [attention.project(tokens, memory.shapes) for attention in decoder.attentions]
+        if self.config.zero_padding_values:
+            tokens, padding = memory.tokens, memory.padding_mask
+        else:
+            # Zeroed before the projection, as in the authors' code: padding has the bias's value.
+            tokens = memory.tokens.masked_fill(memory.padding_mask[..., None], 0)
+            padding = None
+        return [
+            attention.project(tokens, memory.shapes, padding) for attention in decoder.attentions
+        ]
 
     def forward(
         self, images: Tensor, valid_sizes: Tensor, max_people: int
@@ -141,4 +168,5 @@ class PaveNet(nn.Module):
                 for x in last
             )
         )
-        return poses, self.find_joints(found, best)[-1]
+        joints = self.find_joints(found, best)
+        return poses, joints[-1] if joints else JointPrediction(poses.poses, poses.sigmas)

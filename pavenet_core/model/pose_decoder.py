@@ -24,7 +24,9 @@ class PoseDecoder(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         channels, keypoints = config.channels, len(config.skeleton)
-        self.num_frames, self.key_frame = config.num_frames, config.key_frame
+        self.num_frames = config.pose_frames
+        self.key_frame = self.num_frames // 2
+        self.next_next_pose_bug = config.next_next_pose_bug
         self.query_pos = nn.Parameter(torch.randn(config.num_queries, channels))
         self.pose_position = (
             Mlp(2 * keypoints, channels, channels, 3, zero_last=True)
@@ -32,13 +34,15 @@ class PoseDecoder(nn.Module):
             else None
         )
         layers = range(config.pose_layers)
-        self.layers = nn.ModuleList(DecoderLayer(config, keypoints) for _ in layers)
+        self.layers = nn.ModuleList(
+            DecoderLayer(config, self.num_frames, keypoints) for _ in layers
+        )
         self.class_heads = nn.ModuleList(class_head(channels) for _ in layers)
         self.sigma_heads = nn.ModuleList(SigmaHead(channels, 2 * keypoints) for _ in layers)
         self.keypoint_heads = nn.ModuleList(
             nn.ModuleList(
                 Mlp(channels, 2 * channels, 2 * keypoints, 4, zero_last=True)
-                for _ in range(config.num_frames)
+                for _ in range(self.num_frames)
             )
             for _ in layers
         )
@@ -65,7 +69,9 @@ class PoseDecoder(nn.Module):
             anchors, scales = pose_anchors(poses, valid_ratios)
             position = self._position(poses[:, self.key_frame])
             query = layer(query[:, None], position, anchors, scales, values[index])[:, 0]
-            heads = cast(nn.ModuleList, self.keypoint_heads[index])
+            heads = list(cast(nn.ModuleList, self.keypoint_heads[index]))
+            if self.next_next_pose_bug and index == len(self.layers) - 1:
+                heads[4] = heads[3]
             moves = [head(query).unflatten(2, (-1, 2)) for head in heads]
             poses = (torch.stack(moves, 1) + inverse_sigmoid(poses)).sigmoid()
             predictions.append(
@@ -80,7 +86,7 @@ class PoseDecoder(nn.Module):
     def _position(self, key_poses: Tensor) -> Tensor:
         """Return each query's position (B, Q, C): learned for its rank, plus where its pose is."""
         if self.pose_position is None:
-            return self.query_pos.expand(len(key_poses), -1, -1)
+            return self.query_pos.expand(key_poses.shape[0], -1, -1)
         where = inverse_sigmoid(key_poses.detach()).flatten(2)
         return self.query_pos + self.pose_position(where)
 

@@ -6,23 +6,19 @@ import torch
 from torch import Tensor
 
 
-def valid_counts(valid_sizes: Tensor, padded: tuple[int, int], level: tuple[int, int]) -> Tensor:
+def valid_counts(valid_sizes: Tensor, stride: int, level: tuple[int, int]) -> Tensor:
     """
     Count the rows and columns of a level that show picture, not padding.
 
     valid_sizes  (N, 2) height, width in pixels of the un-padded images
-    padded       height, width of the batch
+    stride       pixels of a cell's side
     level        h, w of the level
     returns      (N, 2) float, rows then columns, each at least 1
 
-    A cell is valid if the pixel that nearest-neighbour down-sampling takes for it is.
+    A cell is valid if its first pixel is; how far the batch is padded makes no difference.
     """
-    counts = []
-    for axis in (0, 1):
-        cells = torch.arange(level[axis], device=valid_sizes.device)
-        first_pixel = torch.div(cells * padded[axis], level[axis], rounding_mode='floor')
-        counts.append((first_pixel[None] < valid_sizes[:, axis : axis + 1]).sum(1))
-    return torch.stack(counts, 1).clamp(min=1).to(torch.float32)
+    sizes = torch.tensor(level, dtype=torch.float32, device=valid_sizes.device)
+    return torch.minimum(torch.ceil(valid_sizes.to(torch.float32) / stride), sizes).clamp(min=1)
 
 
 def sine_encoding(counts: Tensor, level: tuple[int, int], channels: int) -> Tensor:

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from pavenet_core.config import ModelConfig
 from pavenet_core.model.layers import Mlp, SigmaHead, class_head
@@ -29,12 +30,15 @@ class QuerySelection(nn.Module):
 
     A query is a learned vector plus the token's own feature. Selected features and poses are
     detached: the decoders do not train the proposals.
+
+    Tokens outside the picture are taken last, so that padding pushes nobody out; those and the
+    queries beyond the number of tokens are all alike. The authors' code takes the best of all.
     """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         channels, keypoints = config.channels, len(config.skeleton)
-        self.num_queries = config.num_queries
+        self.num_queries, self.valid_only = config.num_queries, config.valid_tokens_only
         self.output = nn.Linear(channels, channels)
         self.norm = nn.LayerNorm(channels)
         self.class_head = class_head(channels)
@@ -51,16 +55,45 @@ class QuerySelection(nn.Module):
         sigmas = self.sigma_head(features).sigmoid().unflatten(2, (-1, 2))
         proposals = PosePrediction(scores, self._poses(features, logits), sigmas)
 
-        best = scores.topk(self.num_queries, dim=1).indices[..., None]
+        best, usable = self._best(scores, valid)
         chosen = features.detach().gather(1, best.expand(-1, -1, features.shape[2]))
+        chosen = torch.where(usable, chosen, self.norm(self.output.bias).detach())
+        logits = logits.gather(1, best.expand(-1, -1, 2)).masked_fill(~usable, float('inf'))
         # Computed anew for the chosen: at run time nobody asks for the poses of all tokens, and
         # the exported graph leaves them out.
-        references = self._poses(chosen, logits.gather(1, best.expand(-1, -1, 2))).detach()
+        references = self._poses(chosen, logits).detach()
         return proposals, Queries(chosen + self.content, references)
+
+    def _best(self, scores: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the Q best tokens' indices (N, Q, 1) and whether each may start a pose."""
+        if self.valid_only:
+            scores = scores.masked_fill(~valid, -torch.inf)
+        scores = functional.pad(scores, (0, self.num_queries), value=-torch.inf)
+        best = scores.topk(self.num_queries, dim=1).indices
+        tokens = valid.shape[1]
+        usable = (best < tokens) & valid.gather(1, best.clamp(max=tokens - 1))
+        return best.clamp(max=tokens - 1)[..., None], usable[..., None]
 
     def _poses(self, features: Tensor, logits: Tensor) -> Tensor:
         """Return (N, n, K, 2): the pose head's offsets from each token's centre."""
         return (self.keypoint_head(features).unflatten(2, (-1, 2)) + logits[:, :, None]).sigmoid()
+
+
+class LearnedQueries(nn.Module):
+    """Start from learned poses, the same in every picture (paper Table 5); propose nothing."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.content = nn.Parameter(torch.randn(config.num_queries, config.channels))
+        centres = torch.rand(config.num_queries, 1, 2)
+        spread = 0.05 * torch.randn(config.num_queries, len(config.skeleton), 2)
+        self.pose_logits = nn.Parameter(torch.logit(centres, 0.01) + spread)
+
+    def forward(self, memory: Memory) -> tuple[None, Queries]:
+        """Return no proposals, and the queries for each picture."""
+        pictures = memory.tokens.shape[0]
+        content = self.content.expand(pictures, -1, -1)
+        return None, Queries(content, self.pose_logits.sigmoid().expand(pictures, -1, -1, -1))
 
 
 def proposal_logits(memory: Memory) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""The spatial encoder (SE): each frame on its own, once."""
+"""The spatial encoder (SE): each frame on its own, once. And the paper's baseline, all at once."""
 
 from typing import NamedTuple
 
@@ -48,8 +48,9 @@ class EncoderLayer(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         channels = config.channels
+        self.frames = config.encoder_frames
         self.attention = DeformableAttention(
-            channels, config.num_heads, 1, config.num_levels, config.encoder_points
+            channels, config.num_heads, self.frames, config.num_levels, config.encoder_points
         )
         self.attention.ring_bias()
         self.dropout = nn.Dropout(config.dropout)
@@ -60,50 +61,81 @@ class EncoderLayer(nn.Module):
     def forward(
         self, x: Tensor, position: Tensor, memory: Memory, anchors: Tensor, scales: Tensor
     ) -> Tensor:
-        """Return the tokens (N, S, C) after one layer."""
+        """Return the tokens (N, S, C) after one layer; anchors are (N, S, 1, L, 1, 2)."""
         values = self.attention.project(x, memory.shapes, memory.padding_mask)
-        x = self.norm1(x + self.dropout(self.attention(x + position, anchors, scales, values)))
+        values = by_window([values], self.frames)[0]
+        # The tokens of all frames of a window ask together: (N/F, F*S, C).
+        query, anchors = (
+            t.reshape(-1, self.frames * t.shape[1], *t.shape[2:]) for t in (x + position, anchors)
+        )
+        mixed = self.attention(query, anchors, scales, values).view(x.shape)
+        x = self.norm1(x + self.dropout(mixed))
         return self.norm2(self.feed_forward(x))
 
 
 class SpatialEncoder(nn.Module):
-    """Let every token of a frame gather from all levels of that frame (paper Eq. 4)."""
+    """
+    Let every token of a frame gather from all levels of that frame (paper Eq. 4).
 
-    def __init__(self, config: ModelConfig) -> None:
+    With `spatiotemporal_encoder` it gathers from all frames of its window instead (Eq. 2), each
+    with levels, offsets and weights of its own: T frames of L levels are T*L levels.
+    """
+
+    def __init__(self, config: ModelConfig, strides: list[int]) -> None:
         super().__init__()
-        self.channels = config.channels
-        self.level_embedding = nn.Parameter(torch.randn(config.num_levels, config.channels))
+        self.channels, self.frames, self.strides = config.channels, config.encoder_frames, strides
+        self.level_embedding = nn.Parameter(
+            torch.randn(self.frames * config.num_levels, config.channels)
+        )
         self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.encoder_layers))
 
-    def forward(
-        self, levels: list[Tensor], valid_sizes: Tensor, padded: tuple[int, int]
-    ) -> Memory:
+    def forward(self, levels: list[Tensor], valid_sizes: Tensor) -> Memory:
         """
         Encode N frames.
 
         levels       [(N, C, h_l, w_l)] * L
         valid_sizes  (N, 2) height, width in pixels of the un-padded images
-        padded       height, width of the batch in pixels
         """
         shapes = [(x.shape[2], x.shape[3]) for x in levels]
-        counts = [valid_counts(valid_sizes, padded, shape) for shape in shapes]
+        counts = [
+            valid_counts(valid_sizes.to(levels[0].device), stride, shape)
+            for stride, shape in zip(self.strides, shapes, strict=True)
+        ]
         tokens = torch.cat([x.flatten(2).transpose(1, 2) for x in levels], 1)
         padding = torch.cat([_padding(c, s) for c, s in zip(counts, shapes, strict=True)], 1)
         memory = Memory(tokens, padding, torch.stack(counts, 1), shapes)
-        position = torch.cat(
-            [
-                sine_encoding(count, shape, self.channels) + embedding
-                for count, shape, embedding in zip(
-                    counts, shapes, self.level_embedding, strict=True
-                )
-            ],
-            1,
-        )
+        position = self._position(counts, shapes)
         anchors = token_centres(memory)[:, :, None] * memory.valid_ratios[:, None]
         anchors, scales = anchors[:, :, None, :, None], cell_scale(shapes, tokens.device)
         for layer in self.layers:
             tokens = layer(tokens, position, memory, anchors, scales)
         return memory._replace(tokens=tokens)
+
+    def _position(self, counts: list[Tensor], shapes: list[tuple[int, int]]) -> Tensor:
+        """Return (N, S, C): where a token is in its frame, and at which level of which frame."""
+        embedding = self.level_embedding.view(self.frames, len(shapes), -1)
+        embedding = embedding.repeat(counts[0].shape[0] // self.frames, 1, 1)  # (N, L, C)
+        return torch.cat(
+            [
+                sine_encoding(count, shape, self.channels) + embedding[:, level, None]
+                for level, (count, shape) in enumerate(zip(counts, shapes, strict=True))
+            ],
+            1,
+        )
+
+
+def by_window(values: list[list[Tensor]], frames: int) -> list[list[Tensor]]:
+    """
+    Line up the frames of each window.
+
+    values   per layer [(B*T, M, c, h, w)] * L, window by window
+    returns  per layer [(B, M, c, h, w)] * T*L, frame by frame
+    """
+    if frames == 1:
+        return values
+    return [
+        [level[frame::frames] for frame in range(frames) for level in levels] for levels in values
+    ]
 
 
 def token_centres(memory: Memory) -> Tensor:

@@ -94,7 +94,7 @@ class Criterion(nn.Module):
 
     def forward(
         self,
-        proposals: PosePrediction,
+        proposals: PosePrediction | None,
         layers: Sequence[PosePrediction],
         joints: Sequence[JointPrediction],
         joint_people: Sequence[Tensor],
@@ -104,15 +104,19 @@ class Criterion(nn.Module):
         """
         Return the loss terms by the authors' names.
 
-        proposals     over the S tokens of the key frame
+        proposals     over the S tokens of the key frame, where there are any
         layers        of the pose decoder, first to last
         joints        of the joint decoder, first to last
         joint_people  per image, which of the targets' people fill the first of the P slots
         matches       of the last pose decoder layer, if they are known already
         """
-        with torch.autocast(proposals.poses.device.type, enabled=False):
-            repeated = self.match(proposals, targets, self.proposals_per_person)
-            losses = self._pose_losses('enc_', proposals, targets, self.proposal_flow, repeated)
+        losses: dict[str, Tensor] = {}
+        with torch.autocast(layers[0].poses.device.type, enabled=False):
+            if proposals is not None:
+                repeated = self.match(proposals, targets, self.proposals_per_person)
+                losses |= self._pose_losses(
+                    'enc_', proposals, targets, self.proposal_flow, repeated
+                )
             for i, layer in enumerate(layers[:-1]):
                 losses |= self._pose_losses(f'd{i}.', layer, targets, self.pose_flow)
             losses |= self._pose_losses('', layers[-1], targets, self.pose_flow, matches)

@@ -127,6 +127,6 @@ def cached_batches(
             maps, targets = shard.batch(order)
             sizes = torch.tensor([shard.size] * len(maps[0]))
             yield (
-                partial(PaveNet.encode_maps, maps=maps, valid_sizes=sizes, padded=shard.size),
+                partial(PaveNet.encode_maps, maps=maps, valid_sizes=sizes),
                 targets,
             )

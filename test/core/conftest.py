@@ -13,7 +13,9 @@ around, so that tests of the runtime need no torch and can read the window from 
                    key frame's pose
 """
 
+import gzip
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +31,7 @@ from pavenet_core.skeleton import COCO17
 if TYPE_CHECKING:
     from pavenet_core.model import PaveNet
 
+GOLDEN = Path(__file__).parents[1] / 'golden'
 SCORES = (0.5, 0.9, 0.1, 0.7)
 SPREADS = (0.02, 0.05)
 NUM_LEVELS, NUM_POSE_LAYERS, NUM_JOINT_LAYERS = 2, 2, 1
@@ -205,7 +208,7 @@ def read_window() -> Callable[..., list[int]]:
 @pytest.fixture(scope='session')
 def make_tiny_model() -> 'Callable[..., PaveNet]':
     """
-    Give the maker of a network small enough for tests, for any number of frames.
+    Give the maker of a network small enough for tests, for any number of frames and any changes.
 
     It has everything the compact model has, only less of it, and no weight at its neutral start.
     """
@@ -214,27 +217,26 @@ def make_tiny_model() -> 'Callable[..., PaveNet]':
     from pavenet_core.config import ModelConfig
     from pavenet_core.model import PaveNet
 
-    def make(num_frames: int = 3) -> PaveNet:
+    tiny = ModelConfig(
+        name='tiny',
+        skeleton=COCO17,
+        backbone='mobilenetv2_035',
+        backbone_indices=(3, 4),
+        num_levels=2,
+        channels=32,
+        num_heads=2,
+        ffn_channels=48,
+        dropout=0.0,
+        encoder_layers=1,
+        num_queries=12,
+        pose_layers=2,
+        joint_layers=2,
+        input_long_side=160,
+    )
+
+    def make(num_frames: int = 3, **changes: object) -> PaveNet:
         torch.manual_seed(0)
-        model = PaveNet(
-            ModelConfig(
-                name='tiny',
-                skeleton=COCO17,
-                num_frames=num_frames,
-                backbone='mobilenetv2_035',
-                backbone_indices=(3, 4),
-                num_levels=2,
-                channels=32,
-                num_heads=2,
-                ffn_channels=48,
-                dropout=0.0,
-                encoder_layers=1,
-                num_queries=12,
-                pose_layers=2,
-                joint_layers=2,
-                input_long_side=160,
-            )
-        )
+        model = PaveNet(replace(tiny, num_frames=num_frames, **changes))
         with torch.no_grad():
             for name, parameter in model.named_parameters():
                 if not name.startswith('backbone.'):
@@ -242,3 +244,14 @@ def make_tiny_model() -> 'Callable[..., PaveNet]':
         return model.eval()
 
     return make
+
+
+@pytest.fixture(scope='session')
+def official_shapes() -> dict[str, dict[str, tuple[int, ...]]]:
+    """Give the authors' names and shapes of each released network, by our preset's name."""
+    rows = gzip.decompress((GOLDEN / 'state_dict.tsv.gz').read_bytes()).decode().splitlines()
+    networks: dict[str, dict[str, tuple[int, ...]]] = {}
+    for preset, name, sizes in (row.split('\t') for row in rows):
+        shape = () if sizes == 'scalar' else tuple(int(size) for size in sizes.split('x'))
+        networks.setdefault(preset, {})[name] = shape
+    return networks

@@ -6,12 +6,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
 import torch
 from onnx import numpy_helper
 
 from pavenet_core.bundle import BundleError, load_bundle
-from pavenet_core.export import compare, example_graphs, export_bundle
+from pavenet_core.export import export_bundle
+from pavenet_core.export.graphs import example_graphs
+from pavenet_core.export.write import compare
 from pavenet_core.model import PaveNet
 from pavenet_core.poses import Frame
 from pavenet_core.runtime import VideoPoseEstimator
@@ -105,3 +108,99 @@ def test_a_graph_with_a_wrong_weight_is_refused(
     onnx.save(program, tmp_path / 'wrong.onnx')
     with pytest.raises(BundleError, match='differs from torch'):
         compare(graph, tmp_path / 'wrong.onnx')
+
+
+def run_graph(bundle: Path, name: str, tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    session = ort.InferenceSession(bundle / f'{name}.onnx', providers=['CPUExecutionProvider'])
+    names = [node.name for node in session.get_outputs()]
+    return dict(zip(names, session.run(names, tensors), strict=True))
+
+
+def encode_windows(bundle: Path, images: np.ndarray) -> list[dict[str, np.ndarray]]:
+    """Encode (B, T, h, w, 3) windows on their own canvas: per frame the tensors of B pictures."""
+    batch, frames, height, width, _ = images.shape
+    canvas = (batch, frames, -(-height // 32) * 32, -(-width // 32) * 32, 3)
+    padded = np.zeros(canvas, np.uint8)
+    padded[:, :, :height, :width] = images
+    size = np.full((batch, 2), (height, width), np.float32)
+    return [
+        run_graph(bundle, 'spatial_encoder', {'image': padded[:, t], 'valid_size': size})
+        for t in range(frames)
+    ]
+
+
+def on_one_canvas(encoded: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Join one frame of windows of several sizes: value maps padded, their valid share less."""
+    joined = {}
+    names = [name for name in encoded[0] if '_value.' in name]
+    largest = {n: np.max([e[n].shape[3:] for e in encoded], axis=0) for n in names}
+    for name in names:
+        rooms = [largest[name] - e[name].shape[3:] for e in encoded]
+        joined[name] = np.concatenate(
+            [
+                np.pad(e[name], [(0, 0)] * 3 + [(0, r) for r in room])
+                for e, room in zip(encoded, rooms, strict=True)
+            ]
+        )
+    levels = [
+        largest[f'pose_value.0.{level}'] for level in range(encoded[0]['valid_ratios'].shape[1])
+    ]
+    for e in encoded:
+        own = [e[f'pose_value.0.{level}'].shape[3:] for level in range(len(levels))]
+        share = np.array(own, np.float32) / np.array(levels, np.float32)
+        joined.setdefault('valid_ratios', []).append(e['valid_ratios'] * share[:, ::-1])
+    joined['valid_ratios'] = np.concatenate(joined['valid_ratios']).astype(np.float32)
+    for name in ('query', 'reference_poses'):
+        joined[name] = np.concatenate([e[name] for e in encoded])
+    return joined
+
+
+def decode_windows(bundle: Path, frames: list[dict[str, np.ndarray]]) -> list[np.ndarray]:
+    """Return scores, and keypoints of the first five queries, of each window."""
+    key = frames[len(frames) // 2]
+    values = {
+        kind: {
+            f'frame{t}.{name}': frame[name]
+            for t, frame in enumerate(frames)
+            for name in frame
+            if name.startswith(f'{kind}_value')
+        }
+        for kind in ('pose', 'joint')
+    }
+    keys = {name: key[name] for name in ('query', 'reference_poses', 'valid_ratios')}
+    found = run_graph(bundle, 'pose_decoder', keys | values['pose'])
+    people = {'poses': found['poses'][:, :, :5], 'valid_ratios': key['valid_ratios']}
+    joints = run_graph(bundle, 'joint_decoder', people | values['joint'])
+    return [found['scores'], joints['keypoints'], joints['sigmas']]
+
+
+def test_graphs_take_batches_of_mixed_sizes(bundle: Path) -> None:
+    """Pictures of one size are encoded together, windows of all sizes decoded together."""
+    rng = np.random.default_rng(0)
+    sizes = ((130, 160), (130, 160), (200, 140))
+    windows = [rng.integers(0, 256, (3, *size, 3), dtype=np.uint8) for size in sizes]
+    alone = [decode_windows(bundle, encode_windows(bundle, window[None])) for window in windows]
+    groups = [
+        encode_windows(bundle, np.stack(windows[:2])),
+        encode_windows(bundle, windows[2][None]),
+    ]
+    together = [on_one_canvas(list(frames)) for frames in zip(*groups, strict=True)]
+    for row, ours in enumerate(decode_windows(bundle, together)):
+        for window, expected in enumerate(alone):
+            np.testing.assert_allclose(ours[window], expected[row][0], atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ('change', 'reason'),
+    [
+        ({'spatiotemporal_encoder': True}, 'spatiotemporal encoder mixes all frames'),
+        ({'joint_layers': 0}, 'needs a pose decoder and a joint decoder'),
+        ({'temporal_pose_decoder': False}, 'needs a pose decoder and a joint decoder'),
+    ],
+)
+def test_what_cannot_run_frame_by_frame_is_refused_by_name(
+    make_tiny_model: Callable[..., PaveNet], tmp_path: Path, change: dict[str, object], reason: str
+) -> None:
+    with pytest.raises(ValueError, match=f'tiny cannot be exported: .*{reason}'):
+        export_bundle(make_tiny_model(**change), tmp_path / 'bundle')
+    assert not (tmp_path / 'bundle').exists()

@@ -1,0 +1,5 @@
+"""From a trained network to a bundle: three graphs, each proven against torch."""
+
+from pavenet_core.export.write import export_bundle
+
+__all__ = ['export_bundle']

@@ -1,0 +1,102 @@
+"""The network's three blocks as they are exported."""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from pavenet_core.model import PaveNet
+from pavenet_core.model.joint_decoder import JointDecoder
+from pavenet_core.model.pose_decoder import PoseDecoder
+from pavenet_core.model.query_selection import Queries
+
+
+class SpatialEncoderGraph(nn.Module):
+    """
+    Stored pictures to all that later windows need of them.
+
+    Each picture is to lie on the smallest aligned canvas that holds it: beyond that the trunk
+    would see padding that `PaveNet.encode` spares it.
+    """
+
+    def __init__(self, model: PaveNet) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, image: Tensor, valid_size: Tensor) -> tuple[Tensor, ...]:
+        """Return query, reference poses, valid ratios, then the value maps of both decoders."""
+        model = self.model
+        memory = model.encode(model.normalise(image, valid_size), valid_size)
+        _, queries = model.query_selection(memory)
+        values = [
+            value
+            for decoder in decoders(model)
+            for levels in model.frame_values(decoder, memory)
+            for value in levels
+        ]
+        return (queries.query, queries.reference_poses, memory.valid_ratios, *values)
+
+
+class PoseDecoderGraph(nn.Module):
+    """The key frame's queries and the window's values to scores and poses."""
+
+    def __init__(self, model: PaveNet) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self, query: Tensor, reference_poses: Tensor, valid_ratios: Tensor, values: list[Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """Return scores (B, Q) and the poses of all frames (B, T, Q, K, 2)."""
+        decoder, config = self.model.pose_decoder, self.model.config
+        grouped = by_layer(values, config.num_frames, config.pose_layers)
+        layers, poses = decoder(Queries(query, reference_poses), grouped, valid_ratios)
+        return layers[-1].class_logits.sigmoid(), poses
+
+
+class JointDecoderGraph(nn.Module):
+    """The chosen people's poses and the window's values to keypoints."""
+
+    def __init__(self, model: PaveNet) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self, poses: Tensor, valid_ratios: Tensor, values: list[Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """Return keypoints and sigmas, both (B, P, K, 2)."""
+        _, decoder = decoders(self.model)
+        config = self.model.config
+        grouped = by_layer(values, config.num_frames, config.joint_layers)
+        ratios = valid_ratios[:, None].expand(-1, config.num_frames, -1, -1)
+        last = decoder(poses, grouped, ratios)[-1]
+        return last.keypoints, last.sigmas
+
+
+def decoders(model: PaveNet) -> tuple[PoseDecoder, JointDecoder]:
+    """Return both decoders; raise `ValueError` for a network that can't be run frame by frame."""
+    config = model.config
+    if config.spatiotemporal_encoder:
+        raise ValueError(
+            f'{config.name} cannot be exported: its spatiotemporal encoder mixes all frames, '
+            'so that no frame could be encoded once and reused'
+        )
+    temporal = config.temporal_pose_decoder and config.temporal_joint_decoder
+    if model.joint_decoder is None or not temporal:
+        raise ValueError(
+            f'{config.name} cannot be exported: a bundle needs a pose decoder and a joint decoder '
+            'that read all frames; for one frame, choose num_frames 1'
+        )
+    return model.pose_decoder, model.joint_decoder
+
+
+def by_layer(values: Sequence[Tensor], frames: int, layers: int) -> list[list[Tensor]]:
+    """Regroup value maps given frame by frame, layer by layer: per layer the T*L maps."""
+    levels = len(values) // (frames * layers)
+    return [
+        [
+            values[(frame * layers + layer) * levels + level]
+            for frame in range(frames)
+            for level in range(levels)
+        ]
+        for layer in range(layers)
+    ]

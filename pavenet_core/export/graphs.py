@@ -1,0 +1,106 @@
+"""What is exported: each block with its example tensors, names and free sizes."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim
+
+from pavenet_core.bundle import KEY_FEATURES, BundleMetadata, value_names
+from pavenet_core.export.blocks import JointDecoderGraph, PoseDecoderGraph, SpatialEncoderGraph
+from pavenet_core.model import PaveNet
+
+BATCH, PEOPLE = 2, 7  # of the examples; the exported graphs take any number
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A block to export: its example tensors by position, their names and free sizes."""
+
+    name: str
+    block: nn.Module
+    inputs: tuple[Any, ...]
+    input_names: list[str]
+    output_names: list[str]
+    dynamic_shapes: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Example:
+    """
+    What the network says of noise, block by block, so that each graph has true inputs.
+
+    keys    `KEY_FEATURES` of the key frame
+    values  of 'pose' and 'joint', frame by frame as the decoders take them
+    """
+
+    images: Tensor
+    valid_sizes: Tensor
+    keys: list[Tensor]
+    values: dict[str, list[Tensor]]
+    poses: Tensor
+
+
+@torch.no_grad()
+def run_example(model: PaveNet, metadata: BundleMetadata, size: tuple[int, int]) -> Example:
+    """Run windows of noise pictures of this height and width through the network's blocks."""
+    noise = torch.Generator().manual_seed(0)
+    shape = (metadata.num_frames, BATCH, *size, 3)
+    frames = torch.randint(0, 256, shape, generator=noise, dtype=torch.uint8)
+    margin = metadata.input_alignment - 1
+    valid = torch.tensor([[size[0] - margin, size[1] - margin // 2]] * BATCH)
+    valid = valid.to(torch.float32)
+    encoded = [SpatialEncoderGraph(model)(images, valid) for images in frames]
+    keys = list(encoded[metadata.key_frame][: len(KEY_FEATURES)])
+    split = len(KEY_FEATURES) + len(value_names('pose', metadata))
+    values = {
+        'pose': [value for frame in encoded for value in frame[len(KEY_FEATURES) : split]],
+        'joint': [value for frame in encoded for value in frame[split:]],
+    }
+    _, poses = PoseDecoderGraph(model)(keys[0], keys[1], keys[2], values['pose'])
+    return Example(frames[0], valid, keys, values, poses)
+
+
+def example_graphs(model: PaveNet, metadata: BundleMetadata, size: tuple[int, int]) -> list[Graph]:
+    """Return the three blocks with their example tensors, names and free sizes."""
+    example = run_example(model, metadata, size)
+    names = {kind: value_names(kind, metadata) for kind in ('pose', 'joint')}
+    windows = {
+        kind: [f'frame{t}.{name}' for t in range(metadata.num_frames) for name in names[kind]]
+        for kind in names
+    }
+    batch = Dim('batch', min=1)
+    cells = [(Dim(f'h{i}', min=2), Dim(f'w{i}', min=2)) for i in range(metadata.num_levels)]
+    free = {
+        kind: [{0: batch, 3: h, 4: w} for _ in range(len(values) // len(cells)) for h, w in cells]
+        for kind, values in example.values.items()
+    }
+    step = metadata.input_alignment
+    height, width = (step * Dim(f'{side}_steps', min=4, max=256) for side in ('h', 'w'))
+    return [
+        Graph(
+            'spatial_encoder',
+            SpatialEncoderGraph(model),
+            (example.images, example.valid_sizes),
+            ['image', 'valid_size'],
+            [*KEY_FEATURES, *names['pose'], *names['joint']],
+            ({0: batch, 1: height, 2: width}, {0: batch}),
+        ),
+        Graph(
+            'pose_decoder',
+            PoseDecoderGraph(model),
+            (*example.keys, example.values['pose']),
+            [*KEY_FEATURES, *windows['pose']],
+            ['scores', 'poses'],
+            (*({0: batch} for _ in KEY_FEATURES), free['pose']),
+        ),
+        Graph(
+            'joint_decoder',
+            JointDecoderGraph(model),
+            (example.poses[:, :, :PEOPLE], example.keys[-1], example.values['joint']),
+            ['poses', 'valid_ratios', *windows['joint']],
+            ['keypoints', 'sigmas'],
+            ({0: batch, 2: Dim('people', min=1)}, {0: batch}, free['joint']),
+        ),
+    ]

@@ -1,0 +1,126 @@
+"""Write the graphs, and prove each against torch."""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import torch
+
+from pavenet_core import __version__
+from pavenet_core.bundle import BundleError, BundleMetadata, save_metadata
+from pavenet_core.config import ModelConfig
+from pavenet_core.export.blocks import decoders
+from pavenet_core.export.graphs import Graph, example_graphs
+from pavenet_core.model import PaveNet
+
+OPSET = 20
+MIN_ALIGNMENT = 32
+TOLERANCE = 1e-3  # largest difference from torch, relative to the tensor's largest value
+
+
+def export_bundle(
+    model: PaveNet,
+    path: Path,
+    *,
+    frame_interval_s: float = 0.04,
+    facts: Mapping[str, Any] | None = None,
+) -> BundleMetadata:
+    """
+    Write a network as a bundle folder.
+
+    facts  further fields of `BundleMetadata`: licence, training, accuracy
+
+    Every graph is run by onnxruntime on pictures of two other sizes and compared with torch;
+    `BundleError` if any number is off by more than `TOLERANCE`.
+    """
+    decoders(model)
+    model = model.eval()
+    # Of unaligned sizes the exporter cannot prove that a level's size follows from the picture's.
+    alignment = max(model.config.input_alignment, MIN_ALIGNMENT)
+    model.config = replace(model.config, input_alignment=alignment)
+    metadata = describe(model.config, frame_interval_s, facts or {})
+    path.mkdir(parents=True, exist_ok=True)
+    small, wide = example_graphs(model, metadata, (256, 320)), (384, 256)
+    with torch.inference_mode():
+        other = example_graphs(model, metadata, wide)
+    for graph, check in zip(small, other, strict=True):
+        file = path / f'{graph.name}.onnx'
+        write_graph(graph, file)
+        for example in (graph, check):
+            compare(example, file)
+    save_metadata(path, metadata)
+    return metadata
+
+
+def describe(
+    config: ModelConfig, frame_interval_s: float, facts: Mapping[str, Any]
+) -> BundleMetadata:
+    """Collect what the runtime must know of a network."""
+    return BundleMetadata(
+        name=config.name,
+        version=__version__,
+        skeleton=config.skeleton,
+        num_frames=config.num_frames,
+        input_long_side=config.input_long_side,
+        input_alignment=config.input_alignment,
+        num_levels=config.num_levels,
+        num_pose_layers=config.pose_layers,
+        num_joint_layers=config.joint_layers,
+        max_people=config.num_queries,
+        postprocess=config.postprocess,
+        frame_interval_s=frame_interval_s,
+        **facts,
+    )
+
+
+def write_graph(graph: Graph, file: Path) -> None:
+    """Export one block with torch's own exporter."""
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # of the exporter's inner workings
+        program = torch.onnx.export(
+            graph.block,
+            graph.inputs,
+            input_names=graph.input_names,
+            output_names=graph.output_names,
+            dynamic_shapes=graph.dynamic_shapes,
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None
+    model = program.model_proto
+    forget_origin(model)
+    onnx.save(model, file)
+
+
+def forget_origin(model: onnx.ModelProto) -> None:
+    """Drop the exporter's notes on each node: they hold source lines and paths of this machine."""
+    graph = model.graph
+    for part in (model, graph, *graph.node, *graph.value_info, *graph.input, *graph.output):
+        del part.metadata_props[:]
+    for node in graph.node:
+        node.doc_string = ''
+
+
+def compare(graph: Graph, file: Path) -> None:
+    """Raise `BundleError` unless onnxruntime and torch agree on a graph's example."""
+    with torch.inference_mode():
+        expected = graph.block(*graph.inputs)
+    session = ort.InferenceSession(file, providers=['CPUExecutionProvider'])
+    tensors = [x for item in graph.inputs for x in (item if isinstance(item, list) else [item])]
+    feed = {n: x.numpy() for n, x in zip(graph.input_names, tensors, strict=True)}
+    for name, ours, theirs in zip(
+        graph.output_names, expected, session.run(graph.output_names, feed), strict=True
+    ):
+        scale = max(1.0, float(ours.abs().max()))
+        error = float(np.abs(theirs - ours.numpy()).max()) / scale
+        if not error <= TOLERANCE:
+            raise BundleError(
+                f'{file}: {name} differs from torch by {error:.1e} of its scale, '
+                f'{TOLERANCE:.0e} is allowed'
+            )

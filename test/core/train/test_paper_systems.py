@@ -1,0 +1,72 @@
+"""Every system of the paper: one training step, and where its gradients reach."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from pavenet_core.config import ModelConfig
+from pavenet_core.model import PaveNet
+from pavenet_core.presets import PRESETS
+from pavenet_core.train.criterion import Criterion
+from pavenet_core.train.step import window_losses
+from pavenet_core.train.targets import Targets
+
+SIZE = (64, 96)  # height, width in pixels
+SYSTEMS = sorted(set(PRESETS) - {'official_hrnet_w48_t5', 'official_swin_l', 'official_swin_l_t5'})
+
+
+def two_people(config: ModelConfig) -> Targets:
+    noise = torch.Generator().manual_seed(0)
+    keypoints = torch.rand(2, len(config.skeleton), 2, generator=noise)
+    return Targets(
+        keypoints=keypoints,
+        visible=torch.ones(keypoints.shape[:2], dtype=torch.bool),
+        areas=torch.tensor([900.0, 1200.0]),
+        image_size=SIZE,
+        ignore_boxes=torch.zeros(0, 4),
+    )
+
+
+@torch.no_grad()
+def leave_neutral_start(model: PaveNet) -> None:
+    """Move every weight, since layers that start at zero pass no gradient on."""
+    for parameter in model.parameters():
+        parameter.add_(0.02 * torch.randn_like(parameter))
+
+
+def untrained(config: ModelConfig) -> tuple[str, ...]:
+    """Return the parameters that this system gives no gradient, by the start of their names."""
+    last = config.pose_layers - 1
+    # The last poses in other frames only start the joint decoder, behind a stop-gradient; the
+    # last joints in other frames are not asked for at all.
+    others = [frame for frame in range(config.num_frames) if frame != config.key_frame]
+    heads = [f'pose_decoder.keypoint_heads.{last}.{frame}.' for frame in others]
+    heads += [f'joint_decoder.keypoint_heads.{config.joint_layers - 1}.{f}.' for f in others]
+    # The stride-4 map is made and dropped.
+    return (*heads, 'backbone.trunk.stage4.2.fuse_layers.0.')
+
+
+@pytest.mark.parametrize('name', SYSTEMS)
+def test_one_training_step_reaches_every_part(name: str) -> None:
+    torch.manual_seed(0)
+    config = replace(PRESETS[name], dropout=0.0)
+    model, criterion = PaveNet(config).train(), Criterion(config.skeleton)
+    model.backbone.eval()
+    leave_neutral_start(model)
+    images = torch.randn(config.num_frames, 3, *SIZE)
+    memory = model.encode(images, torch.tensor([SIZE] * config.num_frames))
+    losses = window_losses(model, criterion, memory, [two_people(config)])
+    expected = {'loss_cls', 'loss_kpt'}
+    expected |= {f'd{i}.{loss}' for i in range(config.pose_layers - 1) for loss in expected}
+    expected |= {f'd{i}.loss_kpt_refine' for i in range(config.joint_layers)}
+    expected |= set() if config.learned_poses else {'enc_loss_cls', 'enc_loss_kpt'}
+    assert set(losses) == expected
+    torch.stack(list(losses.values())).sum().backward()
+    dead = [
+        key
+        for key, parameter in model.named_parameters()
+        if parameter.grad is None or not parameter.grad.any()
+    ]
+    assert [key for key in dead if not key.startswith(untrained(config))] == []
+    assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
