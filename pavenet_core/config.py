@@ -22,6 +22,9 @@ class ModelConfig:
     spatiotemporal_encoder  tokens gather from all frames already in the encoder (paper Eq. 1-2,
                       "STE"); nothing can then be encoded once and reused
     learned_poses     start from learned poses instead of the key frame's tokens (Table 5)
+    query_features    add the chosen token's own feature to its query, as the authors' code does;
+                      in the paper's text and in PETR queries are learned alone
+    detach_poses      no gradient from a decoder layer to the poses of the one before, as in PETR
     positions_from_poses  tell the pose decoder's self-attention where each query's pose is; the
                       authors' queries know only their rank, which makes duplicates slow to unlearn
     temporal_pose_decoder, temporal_joint_decoder  the decoder sees all frames, not the key frame
@@ -60,7 +63,9 @@ class ModelConfig:
     spatiotemporal_encoder: bool = False
     num_queries: int = 300
     learned_poses: bool = False
+    query_features: bool = True
     positions_from_poses: bool = False
+    detach_poses: bool = False
     pose_layers: int = 3
     temporal_pose_decoder: bool = True
     joint_layers: int = 3

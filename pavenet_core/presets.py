@@ -75,7 +75,7 @@ _OFFICIAL = [official(config) for config in _PAPER]
 # The systems of the paper's Tables 3 to 6, all on ResNet-50 with three frames but the first.
 _ABLATIONS = [
     # PETR: one frame.
-    replace(R50, name='petr', num_frames=1),
+    replace(R50, name='petr', num_frames=1, query_features=False, detach_poses=True),
     # Table 3: all frames mixed in the encoder; the decoder, of poses only, sees the key frame.
     replace(
         R50,

@@ -25,7 +25,7 @@ class JointDecoder(nn.Module):
         super().__init__()
         channels = config.channels
         self.num_frames, self.num_levels = config.joint_frames, config.num_levels
-        self.key_frame = self.num_frames // 2
+        self.key_frame, self.detach = self.num_frames // 2, config.detach_poses
         self.content = nn.Parameter(torch.randn(len(config.skeleton), channels))
         self.query_pos = nn.Parameter(torch.randn(len(config.skeleton), channels))
         layers = range(config.joint_layers)
@@ -68,6 +68,7 @@ class JointDecoder(nn.Module):
         ratios = valid_ratios[:, None, :, :, None]
         predictions = []
         for index, layer in enumerate(self.layers):
+            poses = poses.detach() if self.detach else poses
             anchors = poses.flatten(2, 3).transpose(1, 2)[:, :, :, None, None] * ratios
             query = layer(query, self.query_pos, anchors, scales, values[index])
             moves = [head(query) for head in cast(nn.ModuleList, self.keypoint_heads[index])]

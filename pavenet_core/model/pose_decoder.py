@@ -26,7 +26,7 @@ class PoseDecoder(nn.Module):
         channels, keypoints = config.channels, len(config.skeleton)
         self.num_frames = config.pose_frames
         self.key_frame = self.num_frames // 2
-        self.next_next_pose_bug = config.next_next_pose_bug
+        self.next_next_pose_bug, self.detach = config.next_next_pose_bug, config.detach_poses
         self.query_pos = nn.Parameter(torch.randn(config.num_queries, channels))
         self.pose_position = (
             Mlp(2 * keypoints, channels, channels, 3, zero_last=True)
@@ -66,6 +66,7 @@ class PoseDecoder(nn.Module):
         poses = queries.reference_poses[:, None].expand(-1, self.num_frames, -1, -1, -1)
         predictions = []
         for index, layer in enumerate(self.layers):
+            poses = poses.detach() if self.detach else poses
             anchors, scales = pose_anchors(poses, valid_ratios)
             position = self._position(poses[:, self.key_frame])
             query = layer(query[:, None], position, anchors, scales, values[index])[:, 0]

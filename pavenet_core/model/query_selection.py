@@ -39,6 +39,7 @@ class QuerySelection(nn.Module):
         super().__init__()
         channels, keypoints = config.channels, len(config.skeleton)
         self.num_queries, self.valid_only = config.num_queries, config.valid_tokens_only
+        self.query_features = config.query_features
         self.output = nn.Linear(channels, channels)
         self.norm = nn.LayerNorm(channels)
         self.class_head = class_head(channels)
@@ -62,7 +63,9 @@ class QuerySelection(nn.Module):
         # Computed anew for the chosen: at run time nobody asks for the poses of all tokens, and
         # the exported graph leaves them out.
         references = self._poses(chosen, logits).detach()
-        return proposals, Queries(chosen + self.content, references)
+        content = self.content.expand_as(chosen)
+        query = chosen + content if self.query_features else content
+        return proposals, Queries(query, references)
 
     def _best(self, scores: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
         """Return the Q best tokens' indices (N, Q, 1) and whether each may start a pose."""

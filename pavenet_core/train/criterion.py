@@ -23,10 +23,16 @@ from pavenet_core.train.targets import Targets
 
 @dataclass(frozen=True)
 class LossWeights:
-    """Weights of the loss terms; a term of weight 0 is not computed if it is optional (OKS)."""
+    """
+    Weights of the loss terms; a term of weight 0 is not computed if it is optional (OKS).
+
+    proposal_keypoint  of the proposals' keypoint terms, on top of the others; 1 as in the authors'
+                       code, 0 as in the paper, which names the loss for the decoders only
+    """
 
     classification: float = 0.5
     keypoint: float = 1.0
+    proposal_keypoint: float = 1.0
     oks: float = 0.0
 
 
@@ -114,9 +120,10 @@ class Criterion(nn.Module):
         with torch.autocast(layers[0].poses.device.type, enabled=False):
             if proposals is not None:
                 repeated = self.match(proposals, targets, self.proposals_per_person)
-                losses |= self._pose_losses(
+                losses = self._pose_losses(
                     'enc_', proposals, targets, self.proposal_flow, repeated
                 )
+                losses['enc_loss_kpt'] = losses['enc_loss_kpt'] * self.weights.proposal_keypoint
             for i, layer in enumerate(layers[:-1]):
                 losses |= self._pose_losses(f'd{i}.', layer, targets, self.pose_flow)
             losses |= self._pose_losses('', layers[-1], targets, self.pose_flow, matches)

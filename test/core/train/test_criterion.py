@@ -177,6 +177,16 @@ def test_oks_term_is_a_mean_over_people() -> None:
     assert set(losses) == NAMES | extra | {'d0.loss_oks_refine', 'd1.loss_oks_refine'}
 
 
+def test_the_papers_loss_leaves_the_proposals_keypoints_out() -> None:
+    step = Step([make_targets(1, 3)])
+    criterion = Criterion(POSETRACK15)
+    terms = step.losses(criterion)
+    criterion.weights = LossWeights(proposal_keypoint=0.0)
+    paper = step.losses(criterion)
+    assert terms['enc_loss_kpt'] != 0 and paper['enc_loss_kpt'] == 0
+    assert paper['enc_loss_cls'] == terms['enc_loss_cls']
+
+
 def test_several_proposals_per_person_touch_the_proposals_only() -> None:
     torch.manual_seed(0)
     criterion = Criterion(POSETRACK15)

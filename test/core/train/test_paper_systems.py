@@ -1,5 +1,6 @@
 """Every system of the paper: one training step, and where its gradients reach."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -70,3 +71,28 @@ def test_one_training_step_reaches_every_part(name: str) -> None:
     ]
     assert [key for key in dead if not key.startswith(untrained(config))] == []
     assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+
+
+def test_petr_passes_no_gradient_from_layer_to_layer(
+    make_tiny_model: Callable[..., PaveNet],
+) -> None:
+    """The authors' video network does: its first pose heads also learn from later layers."""
+    for detach in (False, True):
+        model = make_tiny_model(1, detach_poses=detach)
+        memory = model.encode(torch.randn(1, 3, *SIZE), torch.tensor([SIZE]))
+        found = model.find_poses(memory)
+        head = model.pose_decoder.keypoint_heads[0][0][-1].weight
+        # By way of the second layer's sampling a gradient still comes if poses are not detached.
+        (grad,) = torch.autograd.grad(found.layers[1].poses.sum(), head, allow_unused=True)
+        assert (grad is None) == detach
+
+
+def test_queries_without_features_do_not_depend_on_the_picture(
+    make_tiny_model: Callable[..., PaveNet],
+) -> None:
+    for learned_alone in (False, True):
+        model = make_tiny_model(1, query_features=not learned_alone)
+        images = torch.randn(2, 3, *SIZE)
+        memory = model.encode(images, torch.tensor([SIZE] * 2))
+        first, second = model.query_selection(memory)[1].query
+        assert torch.equal(first, second) == learned_alone
