@@ -25,6 +25,8 @@ class ModelConfig:
     query_features    add the chosen token's own feature to its query, as the authors' code does;
                       in the paper's text and in PETR queries are learned alone
     detach_poses      no gradient from a decoder layer to the poses of the one before, as in PETR
+    poses_per_frame   refine a pose for each frame of its own, as the authors' code does; in the
+                      paper's text all frames share the key frame's
     positions_from_poses  tell the pose decoder's self-attention where each query's pose is; the
                       authors' queries know only their rank, which makes duplicates slow to unlearn
     temporal_pose_decoder, temporal_joint_decoder  the decoder sees all frames, not the key frame
@@ -65,6 +67,7 @@ class ModelConfig:
     learned_poses: bool = False
     query_features: bool = True
     positions_from_poses: bool = False
+    poses_per_frame: bool = True
     detach_poses: bool = False
     pose_layers: int = 3
     temporal_pose_decoder: bool = True
@@ -101,8 +104,8 @@ class ModelConfig:
                 raise ValueError(f'{name} must be at least 1, got {getattr(self, name)}')
         if self.joint_layers < 0:
             raise ValueError(f'joint_layers must be 0 or more, got {self.joint_layers}')
-        if self.next_next_pose_bug and self.num_frames != 5:
-            raise ValueError(f'next_next_pose_bug needs 5 frames, got {self.num_frames}')
+        if self.next_next_pose_bug and self.pose_heads(self.pose_frames) != 5:
+            raise ValueError('next_next_pose_bug needs a pose decoder with 5 frames of own poses')
 
     @property
     def key_frame(self) -> int:
@@ -123,6 +126,10 @@ class ModelConfig:
     def joint_frames(self) -> int:
         """Return how many frames the joint decoder reads."""
         return self.num_frames if self.temporal_joint_decoder else 1
+
+    def pose_heads(self, frames: int) -> int:
+        """Return how many keypoint heads a layer of a decoder of so many frames has."""
+        return frames if self.poses_per_frame else 1
 
     def with_frames(self, num_frames: int) -> 'ModelConfig':
         """Return the same network for another number of frames."""

@@ -52,7 +52,7 @@ def widened(state: dict[str, Tensor], config: ModelConfig, num_frames: int) -> d
         if PER_FRAME_ROWS.search(name):
             wide[name] = value.repeat(num_frames, *[1] * (value.ndim - 1))
         elif PER_FRAME_HEAD.search(name):
-            for frame in range(num_frames):
+            for frame in range(config.pose_heads(num_frames)):
                 wide[PER_FRAME_HEAD.sub(rf'\g<1>{frame}.', name)] = value.clone()
         else:
             wide[name] = value

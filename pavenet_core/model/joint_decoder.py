@@ -35,10 +35,9 @@ class JointDecoder(nn.Module):
         for attention in self.attentions:
             attention.ring_bias()
         self.sigma_heads = nn.ModuleList(SigmaHead(channels, 2) for _ in layers)
+        heads = config.pose_heads(self.num_frames)
         self.keypoint_heads = nn.ModuleList(
-            nn.ModuleList(
-                Mlp(channels, channels, 2, 3, zero_last=True) for _ in range(self.num_frames)
-            )
+            nn.ModuleList(Mlp(channels, channels, 2, 3, zero_last=True) for _ in range(heads))
             for _ in layers
         )
 

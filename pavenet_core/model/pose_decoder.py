@@ -39,10 +39,10 @@ class PoseDecoder(nn.Module):
         )
         self.class_heads = nn.ModuleList(class_head(channels) for _ in layers)
         self.sigma_heads = nn.ModuleList(SigmaHead(channels, 2 * keypoints) for _ in layers)
+        heads = config.pose_heads(self.num_frames)
         self.keypoint_heads = nn.ModuleList(
             nn.ModuleList(
-                Mlp(channels, 2 * channels, 2 * keypoints, 4, zero_last=True)
-                for _ in range(self.num_frames)
+                Mlp(channels, 2 * channels, 2 * keypoints, 4, zero_last=True) for _ in range(heads)
             )
             for _ in layers
         )

@@ -8,6 +8,7 @@ import torch
 
 from pavenet_core.config import ModelConfig
 from pavenet_core.model import PaveNet
+from pavenet_core.model.checkpoint import widened
 from pavenet_core.presets import PRESETS
 from pavenet_core.train.criterion import Criterion
 from pavenet_core.train.step import window_losses
@@ -96,3 +97,33 @@ def test_queries_without_features_do_not_depend_on_the_picture(
         memory = model.encode(images, torch.tensor([SIZE] * 2))
         first, second = model.query_selection(memory)[1].query
         assert torch.equal(first, second) == learned_alone
+
+
+@pytest.mark.parametrize('per_frame', [True, False])
+def test_frames_have_poses_of_their_own_or_share_the_key_frames(
+    make_tiny_model: Callable[..., PaveNet], per_frame: bool
+) -> None:
+    model = make_tiny_model(3, poses_per_frame=per_frame)
+    memory = model.encode(torch.randn(3, 3, *SIZE), torch.tensor([SIZE] * 3))
+    found = model.find_poses(memory)
+    first, key, last = found.poses.unbind(1)
+    assert torch.equal(first, key) != per_frame
+    assert torch.equal(key, last) != per_frame
+    assert (
+        model.find_joints(found, torch.zeros(1, 2, dtype=torch.long))[-1]
+        .keypoints.isfinite()
+        .all()
+    )
+
+
+def test_an_image_model_of_shared_poses_widens(make_tiny_model: Callable[..., PaveNet]) -> None:
+    image = make_tiny_model(1, poses_per_frame=False)
+    video = make_tiny_model(3, poses_per_frame=False)
+    video.load_state_dict(widened(image.state_dict(), image.config, 3))
+    picture, size = torch.randn(1, 1, 3, *SIZE), torch.tensor([SIZE])
+    with torch.inference_mode():
+        ours, theirs = (
+            net(picture.expand(-1, net.config.num_frames, -1, -1, -1), size, 4)[1].keypoints
+            for net in (image, video)
+        )
+    torch.testing.assert_close(ours, theirs)
