@@ -13,7 +13,7 @@ VERBS = {
     'train': 'train a model',
     'export': 'turn a trained model into a bundle',
     'import-official': "take in the authors' checkpoint",
-    'info': 'say what is known of a bundle',
+    'info': 'say what is known of a model',
 }
 
 

@@ -4,13 +4,16 @@ from typing import Any
 
 import timm
 from timm.layers import LayerNorm2d, PatchEmbed
-from timm.models import register_model
+from timm.models import generate_default_cfgs, register_model
 from timm.models.efficientnet import _gen_mobilenet_v2
 from timm.models.swin_transformer import SwinTransformerBlock
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pavenet_core.config import ModelConfig
+
+# Without an entry here timm warns of it at every start.
+default_cfgs = generate_default_cfgs({'mobilenetv2_150.untrained': {}})
 
 
 @register_model

@@ -27,7 +27,8 @@ def load_checkpoint(path: Path, num_frames: int | None = None) -> PaveNet:
         config = ModelConfig.from_json(data['config'])
         state = data['average']
     except (OSError, RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
-        raise ValueError(f'{path} is not a checkpoint of pavenet train: {error}') from error
+        reason = str(error).partition('\n')[0]
+        raise ValueError(f'{path} is not a checkpoint of pavenet train: {reason}') from error
     if num_frames is not None and num_frames != config.num_frames:
         state = widened(state, config, num_frames)
         config = config.with_frames(num_frames)

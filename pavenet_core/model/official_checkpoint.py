@@ -127,7 +127,8 @@ def _load(path: Path) -> dict[str, Tensor]:
         state = data.get('state_dict', data)
         tensors = {name.removeprefix('module.'): tensor for name, tensor in state.items()}
     except (OSError, RuntimeError, AttributeError, EOFError, pickle.UnpicklingError) as error:
-        raise ValueError(f'not a checkpoint that can be read: {error}') from error
+        reason = str(error).partition('\n')[0]
+        raise ValueError(f'not a checkpoint that can be read: {reason}') from error
     return {name: tensor for name, tensor in tensors.items() if isinstance(tensor, Tensor)}
 
 
