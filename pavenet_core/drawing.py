@@ -47,9 +47,9 @@ def _draw_person(
     for joint in joints:
         _disc(canvas, points[joint], OUTLINE, 0.9 * width + rim)
     for a, b in limbs:
-        _line(canvas, points[a], points[b], _limb_color(skeleton, a, b), width)
+        _line(canvas, points[a], points[b], limb_color(skeleton, a, b), width)
     for joint in joints:
-        _disc(canvas, points[joint], _limb_color(skeleton, joint, joint), 0.9 * width)
+        _disc(canvas, points[joint], limb_color(skeleton, joint, joint), 0.9 * width)
         _disc(canvas, points[joint], (255, 255, 255), 0.4 * width)
 
 
@@ -60,7 +60,8 @@ def _line_width(points: NDArray[np.float32], height: int, width: int) -> float:
     return float(np.clip(0.014 * person, max(1.5, 0.002 * picture), max(2.0, 0.005 * picture)))
 
 
-def _limb_color(skeleton: Skeleton, a: int, b: int) -> Color:
+def limb_color(skeleton: Skeleton, a: int, b: int) -> Color:
+    """Return the colour of the person's side that both ends are on."""
     sides = {skeleton.names[i].split('_')[0] for i in (a, b)}
     if 'left' in sides and 'right' not in sides:
         return LEFT

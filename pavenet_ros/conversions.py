@@ -1,13 +1,25 @@
 """ROS messages to our values and back; pure functions."""
 
+from typing import TypeAlias
+
+import cv2
 import numpy as np
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from pavenet_core.poses import Frame, Poses
 from pavenet_core.skeleton import Skeleton
-from pavenet_ros.image_codec import ENCODINGS, ImageCodecError, Picture, decode_image
+from pavenet_ros.compressed_codec import decode_compressed
+from pavenet_ros.image_codec import (
+    ENCODINGS,
+    ImageCodecError,
+    Picture,
+    check_size,
+    decode_image,
+)
 from pavenet_ros.msg import BoundingBox, Keypoint, PersonPose, PersonPoseArray, SkeletonInfo
+
+ImageMessage: TypeAlias = Image | CompressedImage
 
 
 def stamp_ns(header: Header) -> int:
@@ -15,13 +27,19 @@ def stamp_ns(header: Header) -> int:
     return int(header.stamp.sec) * 1_000_000_000 + int(header.stamp.nanosec)
 
 
-def to_frame(msg: Image) -> Frame:
-    """Return the picture of an image message; raise `ImageCodecError` if it can't be read."""
+def to_picture(msg: ImageMessage) -> Picture:
+    """Return the picture of an image message in BGR; `ImageCodecError` if it can't be read."""
+    if isinstance(msg, CompressedImage):
+        return decode_compressed(msg.data, msg.format)
     if msg.encoding in ENCODINGS:
-        image = decode_image(msg.data, msg.encoding, msg.width, msg.height, msg.step)
-    else:
-        image = _decode_with_cv_bridge(msg)
-    return Frame(image, stamp_ns(msg.header))
+        return decode_image(msg.data, msg.encoding, msg.width, msg.height, msg.step)
+    check_size(msg.width, msg.height)
+    return _decode_with_cv_bridge(msg)
+
+
+def to_frame(msg: ImageMessage) -> Frame:
+    """Return the picture and stamp of an image message; `ImageCodecError` if it can't be read."""
+    return Frame(to_picture(msg), stamp_ns(msg.header))
 
 
 def _decode_with_cv_bridge(msg: Image) -> Picture:
@@ -30,13 +48,16 @@ def _decode_with_cv_bridge(msg: Image) -> Picture:
         from cv_bridge import CvBridge, CvBridgeError
     except (ImportError, AttributeError) as error:  # under NumPy 2 its C++ half can't be imported
         raise ImageCodecError(
+            'encoding',
             f'images of encoding {msg.encoding!r} need cv_bridge, which is not usable here '
-            f'({error}); without it: {", ".join(ENCODINGS)}'
+            f'({error}); without it: {", ".join(ENCODINGS)}',
         ) from error
     try:
         return np.asarray(CvBridge().imgmsg_to_cv2(msg, 'bgr8'), np.uint8)
-    except CvBridgeError as error:
-        raise ImageCodecError(f'cv_bridge cannot read {msg.encoding!r}: {error}') from error
+    except (CvBridgeError, cv2.error, KeyError, TypeError, ValueError) as error:
+        raise ImageCodecError(
+            'encoding', f'cv_bridge cannot read {msg.encoding!r}: {error}'
+        ) from error
 
 
 def to_pose_array(

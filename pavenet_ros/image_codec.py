@@ -8,10 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 Picture = NDArray[np.uint8]
+MAX_PIXELS = 64_000_000
 
 
 class ImageCodecError(ValueError):
-    """An image message whose fields contradict each other, or an encoding not known."""
+    """
+    An image message whose fields contradict each other, or an encoding not known.
+
+    kind  encoding, size, step, data or corrupt: what is wrong, in one word to count by
+    """
+
+    def __init__(self, kind: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.kind = kind
 
 
 @dataclass(frozen=True)
@@ -67,24 +76,39 @@ def decode_image(
     layout = _LAYOUTS.get(encoding)
     if layout is None:
         raise ImageCodecError(
-            f'images of encoding {encoding!r} are not supported; use one of {", ".join(ENCODINGS)}'
+            'encoding',
+            f'images of encoding {encoding!r} are not supported; use one of '
+            f'{", ".join(ENCODINGS)}',
         )
-    if width < 1 or height < 1:
-        raise ImageCodecError(f'an image of {width} x {height} pixels has no pixels')
+    check_size(width, height)
     if layout.even_width and (width % 2 or (layout.channels == 0 and height % 2)):
         raise ImageCodecError(
-            f'a {encoding} image needs an even size, this one has {width} x {height} pixels'
+            'size',
+            f'a {encoding} image needs an even size, this one has {width} x {height} pixels',
         )
     rows = _rows(data, encoding, step, height + height // 2 * (layout.channels == 0))
     return _to_bgr(_pixels(rows, encoding, width, max(layout.channels, 1)), layout)
+
+
+def check_size(width: int, height: int) -> None:
+    """Raise `ImageCodecError` for a picture of no size, or of one that no camera has."""
+    if width < 1 or height < 1:
+        raise ImageCodecError('size', f'an image of {width} x {height} pixels has no pixels')
+    if width * height > MAX_PIXELS:
+        raise ImageCodecError(
+            'size',
+            f'an image of {width} x {height} pixels is larger than the {MAX_PIXELS // 10**6} '
+            'megapixels that are allowed',
+        )
 
 
 def _rows(data: 'bytes | array[int]', encoding: str, step: int, num_rows: int) -> Picture:
     array = np.frombuffer(data, np.uint8)
     if array.size < step * num_rows:
         raise ImageCodecError(
+            'data',
             f'a {encoding} image of {num_rows} rows of {step} bytes needs {step * num_rows} '
-            f'bytes, this one has {array.size}'
+            f'bytes, this one has {array.size}',
         )
     return array[: step * num_rows].reshape(num_rows, step)
 
@@ -93,8 +117,9 @@ def _pixels(rows: Picture, encoding: str, width: int, channels: int) -> Picture:
     used = width * channels
     if rows.shape[1] < used:
         raise ImageCodecError(
+            'step',
             f'a {encoding} image of {width} pixels a row needs a step of {used} bytes or more, '
-            f'this one has {rows.shape[1]}'
+            f'this one has {rows.shape[1]}',
         )
     return rows[:, :used].reshape(len(rows), width, channels)
 

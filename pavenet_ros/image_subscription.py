@@ -1,64 +1,111 @@
-"""The image subscription with the reliability that fits the camera."""
+"""The image subscription with the transport and the reliability that fit the camera."""
 
 from collections.abc import Callable
 
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import Image
+from rclpy.topic_endpoint_info import TopicEndpointInfo
+from sensor_msgs.msg import CompressedImage, Image
+
+from pavenet_ros.conversions import ImageMessage
 
 try:
     from rclpy.event_handler import QoSRequestedIncompatibleQoSInfo, SubscriptionEventCallbacks
 except ImportError:  # Humble
     from rclpy.qos_event import QoSRequestedIncompatibleQoSInfo, SubscriptionEventCallbacks
 
+RELIABLE, BEST_EFFORT = ReliabilityPolicy.RELIABLE, ReliabilityPolicy.BEST_EFFORT
+
 
 class ImageSubscription:
     """
     Hand every image to the callback; at most one waits.
 
-    `auto` begins reliable, which loses no part of a large image, and turns best effort when a
-    publisher shows up that offers no more: a reliable subscription gets nothing from that one.
+    transport   raw, or compressed: then the topic is that of the raw images, after remapping,
+                with /compressed behind
+    image_qos   reliable, best_effort, or auto: best effort while a publisher offers no more, from
+                which a reliable subscription would get nothing; else reliable, which loses no part
+                of a large image
     """
 
     def __init__(
-        self, node: Node, topic: str, callback: Callable[[Image], None], image_qos: str
+        self,
+        node: Node,
+        topic: str,
+        callback: Callable[[ImageMessage], None],
+        *,
+        transport: str,
+        image_qos: str,
     ) -> None:
         self._node = node
         self._callback = callback
-        self._topic = topic
+        is_compressed = transport == 'compressed'
+        self.topic = str(node.resolve_topic_name(topic)) + '/compressed' * is_compressed
+        self._type = CompressedImage if is_compressed else Image
         self._events = SubscriptionEventCallbacks(incompatible_qos=self._on_incompatible)
-        self._is_auto = image_qos == 'auto'
-        best_effort = image_qos == 'best_effort'
-        self._subscribe(
-            ReliabilityPolicy.BEST_EFFORT if best_effort else ReliabilityPolicy.RELIABLE
-        )
-
-    @property
-    def topic(self) -> str:
-        """Return the name after remapping."""
-        return str(self._node.resolve_topic_name(self._topic))
+        self._image_qos = image_qos
+        self._subscribe(BEST_EFFORT if image_qos == 'best_effort' else RELIABLE)
 
     def destroy(self) -> None:
         """Stop receiving."""
         self._node.destroy_subscription(self._subscription)
 
+    def follow_publishers(self) -> None:
+        """With auto, take the reliability that fits the publishers there are now."""
+        publishers = [info for info in self._publishers() if info.topic_type == self._type_name]
+        if self._image_qos != 'auto' or not publishers:
+            return
+        is_reliable = all(info.qos_profile.reliability == RELIABLE for info in publishers)
+        wanted = RELIABLE if is_reliable else BEST_EFFORT
+        if wanted != self._reliability:
+            self._resubscribe(wanted)
+
+    def describe_publishers(self) -> str:
+        """Say who publishes, what, and how reliably: for the one who wonders where images stay."""
+        own = f'this node subscribes to {self._type_name} {_word(self._reliability)}'
+        publishers = [
+            f'{_node_name(info)} publishes {info.topic_type} {_word(info.qos_profile.reliability)}'
+            for info in self._publishers()
+        ]
+        return '; '.join([own, *(publishers or ['nobody publishes: check its name, or remap it'])])
+
+    def _publishers(self) -> list[TopicEndpointInfo]:
+        return list(self._node.get_publishers_info_by_topic(self.topic))
+
+    @property
+    def _type_name(self) -> str:
+        return f'sensor_msgs/msg/{self._type.__name__}'
+
     def _subscribe(self, reliability: ReliabilityPolicy) -> None:
         self._reliability = reliability
         self._subscription = self._node.create_subscription(
-            Image,
-            self._topic,
+            self._type,
+            self.topic,
             self._callback,
             QoSProfile(depth=1, reliability=reliability),
             event_callbacks=self._events,
         )
 
+    def _resubscribe(self, reliability: ReliabilityPolicy) -> None:
+        self._node.get_logger().info(
+            f'subscribing to {self.topic} {_word(reliability)}, as its publishers are'
+        )
+        self.destroy()
+        self._subscribe(reliability)
+
     def _on_incompatible(self, event: QoSRequestedIncompatibleQoSInfo) -> None:
-        if self._is_auto and self._reliability == ReliabilityPolicy.RELIABLE:
-            self._node.get_logger().info(f'{self.topic} is best effort: subscribing likewise')
-            self.destroy()
-            self._subscribe(ReliabilityPolicy.BEST_EFFORT)
+        if self._image_qos == 'auto' and self._reliability == RELIABLE:
+            self._resubscribe(BEST_EFFORT)
             return
         self._node.get_logger().warning(
-            f'a publisher of {self.topic} offers another reliability than image_qos asks for: '
-            'no images from it; set image_qos to auto'
+            f'a publisher of {self.topic} offers less than image_qos asks for, no images come '
+            f'from it: {self.describe_publishers()}; set image_qos to auto'
         )
+
+
+def _word(reliability: ReliabilityPolicy) -> str:
+    return str(reliability.name).lower().replace('_', ' ')
+
+
+def _node_name(info: TopicEndpointInfo) -> str:
+    return f'{info.node_namespace.rstrip("/")}/{info.node_name}'

@@ -1,25 +1,43 @@
-"""The node: newest image in, `PersonPoseArray` out."""
+"""The node: newest images in, `PersonPoseArray` out."""
 
-from collections.abc import Callable
-from functools import wraps
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial, wraps
 from traceback import format_exc
+from types import ModuleType
+from typing import Any
 
+import numpy as np
 import rclpy
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile
+from std_srvs.srv import SetBool, Trigger
 
-from pavenet_core.runtime import VideoPoseEstimator
+from pavenet_core.poses import Frame
+from pavenet_core.runtime import PoseModel, VideoPoseEstimator
+from pavenet_ros.camera import Camera
 from pavenet_ros.conversions import to_skeleton_info
-from pavenet_ros.image_subscription import ImageSubscription
-from pavenet_ros.msg import PersonPoseArray, SkeletonInfo
-from pavenet_ros.parameters import NodeParameters, declare_parameters, read_parameters
+from pavenet_ros.health import HealthReporter
+from pavenet_ros.hri import load_hri_msgs
+from pavenet_ros.memory import give_back
+from pavenet_ros.msg import SkeletonInfo
+from pavenet_ros.parameters import (
+    NodeParameters,
+    change_live,
+    check_parameters,
+    check_words,
+    declare_parameters,
+    read_parameters,
+)
 from pavenet_ros.worker import PoseWorker
 
-RESULT_QOS = QoSProfile(depth=10)  # reliable, volatile
 LATCHED_QOS = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-
+WARM_UP_SIZE = (480, 640, 3)
 
 Transition = Callable[['PoseNode', LifecycleState], TransitionCallbackReturn]
 
@@ -40,56 +58,57 @@ def logged(transition: Transition) -> Transition:
 
 class PoseNode(LifecycleNode):
     """
-    Find people in the images of one camera.
+    Find people in the images of one camera or several.
 
     unconfigured --configure--> inactive --activate--> active
     (parameters)                (model loaded)         (subscribed, one worker thread)
 
-    Images are received only while active: an inactive node costs no time.
+    Images are received only while active: an inactive node costs no time. `options` are those of
+    `rclpy.lifecycle.LifecycleNode`, such as context, namespace or parameter_overrides.
     """
 
-    def __init__(self) -> None:
-        super().__init__('pose_node')
-        declare_parameters(self)
+    def __init__(self, **options: Any) -> None:
+        # First of all, since `destroy_node` needs them also when one of the next lines fails.
+        self._is_enabled = True
         self._settings: NodeParameters | None = None
-        self._estimator: VideoPoseEstimator | None = None
-        self._poses_publisher: Publisher | None = None
+        self._model: PoseModel | None = None
+        self._cameras: list[Camera] = []
         self._skeleton_publisher: Publisher | None = None
-        self._subscription: ImageSubscription | None = None
+        self._health: HealthReporter | None = None
         self._worker: PoseWorker | None = None
+        super().__init__('pose_node', **options)
+        declare_parameters(self)
+        self.add_on_set_parameters_callback(self._on_set_parameters)
+        self.create_service(SetBool, '~/enable', self._on_enable)
+        self.create_service(Trigger, '~/reset', self._on_reset)
 
     @logged
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the model; FAILURE leaves the node unconfigured, alive, with the reason logged."""
         try:
-            self._settings = read_parameters(self)
-            self._estimator = make_estimator(self._settings)
+            settings = read_parameters(self)
+            check_parameters(settings)
+            hri = load_hri_msgs() if settings.publish_hri else None
+            model = load_model(settings)
+            check_parameters(settings, model.metadata.num_frames)
         except ValueError as error:
             self.get_logger().error(f'cannot configure: {error}')
             return TransitionCallbackReturn.FAILURE
-        self._poses_publisher = self.create_lifecycle_publisher(
-            PersonPoseArray, 'poses', RESULT_QOS
-        )
-        self._skeleton_publisher = self.create_publisher(SkeletonInfo, '~/skeleton', LATCHED_QOS)
-        metadata = self._estimator.metadata
-        self._skeleton_publisher.publish(to_skeleton_info(metadata.skeleton))
-        self.get_logger().info(
-            f'model {metadata.name} {metadata.version}: {metadata.num_frames} frames, skeleton '
-            f'{metadata.skeleton.name}, on {", ".join(self._estimator.providers)}'
-        )
+        self._set_up(settings, model, hri)
         return super().on_configure(state)
 
     @logged
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Start the worker, then the images; SUCCESS leads to active."""
-        assert self._estimator and self._settings and self._poses_publisher
+        assert self._health
         result = super().on_activate(state)
-        self._worker = PoseWorker(self._estimator, self._publish, self._warn)
+        self._worker = PoseWorker([camera.pipeline for camera in self._cameras])
         self._worker.start()
-        self._subscription = ImageSubscription(
-            self, 'image', self._worker.put, self._settings.image_qos
-        )
-        self.get_logger().info(f'waiting for images on {self._subscription.topic}')
+        for i, camera in enumerate(self._cameras):
+            camera.subscribe(partial(self._worker.put, i))
+        self._health.start_watching()
+        topics = ', '.join(c.subscription.topic for c in self._cameras if c.subscription)
+        self.get_logger().info(f'waiting for images on {topics}')
         return result
 
     @logged
@@ -121,50 +140,102 @@ class PoseNode(LifecycleNode):
         self._stop()
         super().destroy_node()
 
+    def _set_up(self, settings: NodeParameters, model: PoseModel, hri: ModuleType | None) -> None:
+        metadata = model.metadata
+        self._settings, self._model = settings, model
+        self._cameras = [Camera(self, name, model, settings, hri) for name in settings.cameras]
+        self._enable(self._is_enabled)
+        self._health = HealthReporter(self, self._cameras, metadata, model.providers)
+        self._skeleton_publisher = self.create_publisher(SkeletonInfo, '~/skeleton', LATCHED_QOS)
+        self._skeleton_publisher.publish(to_skeleton_info(metadata.skeleton))
+        self.get_logger().info(
+            f'model {metadata.name} {metadata.version}: {metadata.num_frames} frames, skeleton '
+            f'{metadata.skeleton.name}, on {", ".join(model.providers)}'
+        )
+
     def _stop(self) -> None:
-        if self._subscription is not None:
-            self._subscription.destroy()
-            self._subscription = None
+        for camera in self._cameras:
+            camera.unsubscribe()
         if self._worker is not None:
             self._worker.stop()
-            if self._worker.dropped:
-                self.get_logger().info(
-                    f'{self._worker.dropped} images were replaced by newer ones before their turn'
-                )
             self._worker = None
+        if self._health is not None:
+            self._health.stop_watching()
+        if self.context.ok():
+            for camera in self._cameras:
+                camera.publish_nobody()
 
     def _release(self) -> None:
-        for publisher in (self._poses_publisher, self._skeleton_publisher):
-            if publisher is not None:
-                self.destroy_publisher(publisher)
-        self._poses_publisher = self._skeleton_publisher = self._estimator = None
+        for camera in self._cameras:
+            camera.destroy()
+        if self._health is not None:
+            self._health.destroy()
+        if self._skeleton_publisher is not None:
+            self.destroy_publisher(self._skeleton_publisher)
+        self._skeleton_publisher = self._health = self._model = self._settings = None
+        self._cameras = []
+        give_back()
 
-    def _publish(self, msg: PersonPoseArray) -> None:
-        if self._poses_publisher is not None and self.context.ok():  # not after Ctrl-C
-            self._poses_publisher.publish(msg)
+    def _on_set_parameters(self, changes: Sequence[Parameter]) -> SetParametersResult:
+        try:
+            check_words(changes)
+            if self._settings is not None and self._model is not None:
+                state = 'active' if self._worker else 'inactive'
+                settings = change_live(self._settings, changes, state)
+                check_parameters(settings, self._model.metadata.num_frames)
+                self._change(settings)
+        except ValueError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        return SetParametersResult(successful=True)
 
-    def _warn(self, message: str) -> None:
-        self.get_logger().warning(message, throttle_duration_sec=5.0)
+    def _change(self, settings: NodeParameters) -> None:
+        self._settings = settings
+        for camera in self._cameras:
+            camera.change(settings)
+
+    def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        self._enable(request.data)
+        response.success = True
+        response.message = 'enabled' if request.data else 'disabled: images are not looked at'
+        if self._worker is None:
+            response.message += '; the node is not active'
+        return response
+
+    def _enable(self, is_enabled: bool) -> None:
+        self._is_enabled = is_enabled
+        for camera in self._cameras:
+            camera.is_enabled = is_enabled
+
+    def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        for camera in self._cameras:
+            camera.pipeline.start_anew()
+        response.success = bool(self._cameras)
+        response.message = (
+            'the next image starts a new video'
+            if self._cameras
+            else 'nothing to reset: the node is not configured'
+        )
+        return response
 
 
-def make_estimator(parameters: NodeParameters) -> VideoPoseEstimator:
-    """Open the model as told; raise `ValueError` in one sentence if that can't be."""
-    return VideoPoseEstimator(
-        parameters.model,
-        score_threshold=parameters.score_threshold,
-        max_people=parameters.max_people,
-        lookahead=parameters.lookahead,
-        frame_interval_s=parameters.frame_interval or None,
-        max_gap_s=parameters.max_gap,
-        device=parameters.device,
-        num_threads=parameters.num_threads,
-    )
+def load_model(settings: NodeParameters) -> PoseModel:
+    """Open the model and run it once; raise `ValueError` in one sentence if that can't be."""
+    model = PoseModel(settings.model, device=settings.device, num_threads=settings.num_threads)
+    # The first run is a slow one. Nobody is on a black picture, but at this threshold everybody
+    # passes, and so all three graphs run.
+    warm_up = VideoPoseEstimator(model, score_threshold=0.0)
+    warm_up.push(Frame(np.zeros(WARM_UP_SIZE, np.uint8), 0))
+    return model
 
 
 def main() -> None:
     """Run the node until it is told to stop."""
     rclpy.init()
-    node = PoseNode()
+    try:
+        node = PoseNode()
+    except (InvalidParameterTypeException, InvalidParameterValueException) as error:
+        rclpy.try_shutdown()
+        sys.exit(f'pose_node: {error}')
     node.get_logger().info(
         'not configured yet; pose.launch.py does it, or: ros2 lifecycle set '
         f'{node.get_fully_qualified_name()} configure'

@@ -4,8 +4,10 @@ Start the pose node and bring it to active, as launch/pose.launch.py does.
 For the ROS 2 that comes from PyPI: it has no `ros2 launch`. What is given goes to the node:
 
     python scripts/start_pose_node.py --params-file config/pose.yaml -r image:=/camera/image_raw
+    python scripts/start_pose_node.py -r __ns:=/front -p lookahead:=1
 """
 
+import signal
 import subprocess
 import sys
 import time
@@ -30,11 +32,13 @@ def main() -> int:
     # A later file wins over an earlier one, so what is given comes after the defaults.
     arguments = ['--ros-args', '--params-file', str(parameters), *sys.argv[1:]]
     process = subprocess.Popen([sys.executable, str(node), *arguments])
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
     try:
-        with rclpy.init():
+        with rclpy.init(args=[]):
             driver = rclpy.create_node('start_pose_node')
-            changer = driver.create_client(ChangeState, '/pose_node/change_state')
-            wait_for_node(driver, process)
+            name = node_name(sys.argv[1:])
+            changer = driver.create_client(ChangeState, f'{name}/change_state')
+            wait_for_node(driver, name, process)
             for transition in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
                 change_state(driver, changer, transition)
         return process.wait()
@@ -42,6 +46,13 @@ def main() -> int:
         return 0
     finally:
         stop(process)
+
+
+def node_name(arguments: list[str]) -> str:
+    """Return the full name that the remappings in these arguments give the node."""
+    rules = dict(argument.split(':=', 1) for argument in arguments if ':=' in argument)
+    namespace = rules.get('__ns', '/').rstrip('/')
+    return f'{namespace}/{rules.get("__node", rules.get("__name", "pose_node"))}'
 
 
 def stop(process: 'subprocess.Popen[bytes]') -> None:
@@ -53,14 +64,14 @@ def stop(process: 'subprocess.Popen[bytes]') -> None:
         process.wait()
 
 
-def wait_for_node(driver: Node, process: 'subprocess.Popen[bytes]') -> None:
+def wait_for_node(driver: Node, name: str, process: 'subprocess.Popen[bytes]') -> None:
     """
     Ask for the state until an answer comes; leave with a sentence if none does.
 
     The first answer of a node that has just started may get lost, as it is sent before the way
     back is known: so this harmless request goes before those that change something.
     """
-    client = driver.create_client(GetState, '/pose_node/get_state')
+    client = driver.create_client(GetState, f'{name}/get_state')
     end = time.monotonic() + TIMEOUT_S
     while True:
         if process.poll() is not None or time.monotonic() > end:

@@ -1,5 +1,9 @@
 """Messages and values become each other without loss."""
 
+import sys
+from collections.abc import Callable
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -52,6 +56,35 @@ def test_rare_encoding_without_cv_bridge_is_one_sentence() -> None:
     with pytest.raises(ImageCodecError, match='64FC3') as caught:
         to_frame(msg)
     assert '\n' not in str(caught.value)
+
+
+def fake_cv_bridge(monkeypatch: pytest.MonkeyPatch, answer: Callable[[], object]) -> None:
+    class CvBridge:
+        def imgmsg_to_cv2(self, msg: Image, encoding: str) -> object:
+            assert encoding == 'bgr8'
+            return answer()
+
+    module = SimpleNamespace(CvBridge=CvBridge, CvBridgeError=TypeError)
+    monkeypatch.setitem(sys.modules, 'cv_bridge', module)
+
+
+def test_rare_encoding_goes_through_cv_bridge(monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = np.full((2, 3, 3), 7, np.uint8)
+    fake_cv_bridge(monkeypatch, lambda: picture)
+    msg = Image(height=2, width=3, encoding='mono16', step=6)
+    np.testing.assert_array_equal(to_frame(msg).image, picture)
+
+
+@pytest.mark.parametrize('error', [ValueError, TypeError, KeyError])
+def test_what_cv_bridge_cannot_read_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    def fail() -> None:
+        raise error('no')
+
+    fake_cv_bridge(monkeypatch, fail)
+    with pytest.raises(ImageCodecError, match="cannot read 'mono16'"):
+        to_frame(Image(height=2, width=3, encoding='mono16', step=6))
 
 
 def test_people_come_back() -> None:

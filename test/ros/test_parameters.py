@@ -1,77 +1,91 @@
-"""One table: the node, the YAML file and the dataclass agree, and bad values are refused."""
+"""One table: the node, the YAML file, the page and the dataclass agree; bad values are refused."""
 
-from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-rclpy = pytest.importorskip('rclpy', reason='needs ROS 2')
+pytest.importorskip('rclpy', reason='needs ROS 2')
 
 import yaml
-from rclpy.node import Node
-from rclpy.parameter import Parameter
+from rclpy.parameter import Parameter as RosParameter
 
 from pavenet_ros.parameters import (
     TABLE,
     NodeParameters,
-    declare_parameters,
-    read_parameters,
+    Parameter,
+    change_live,
+    check_parameters,
+    check_words,
 )
 
-CONFIG = Path(__file__).parents[2] / 'config' / 'pose.yaml'
-
-
-@pytest.fixture
-def node() -> Iterator[Node]:
-    context = rclpy.Context()
-    rclpy.init(context=context)
-    node = Node('parameters_under_test', context=context)
-    declare_parameters(node)
-    yield node
-    node.destroy_node()
-    rclpy.shutdown(context=context)
+ROOT = Path(__file__).parents[2]
+DEFAULTS = NodeParameters(**{row.name: row.default for row in TABLE} | {'cameras': ('',)})
 
 
 def test_table_is_the_dataclass() -> None:
-    assert [row.name for row in TABLE] == [field.name for field in fields(NodeParameters)]
+    assert sorted(row.name for row in TABLE) == sorted(f.name for f in fields(NodeParameters))
 
 
 def test_table_is_the_yaml_file() -> None:
-    written = yaml.safe_load(CONFIG.read_text())['/**']['ros__parameters']
+    written = yaml.safe_load((ROOT / 'config' / 'pose.yaml').read_text())['/**']['ros__parameters']
     assert list(written.items()) == [(row.name, row.default) for row in TABLE]
 
 
-def test_defaults_are_read(node: Node) -> None:
-    parameters = read_parameters(node)
-    assert parameters == NodeParameters(**{row.name: row.default for row in TABLE})
+def documented(row: Parameter) -> str:
+    allowed = ', '.join(row.choices) if row.choices else ''
+    if row.low is not None:
+        allowed = f'{row.low} to {row.high}'
+    changes = 'at any time' if row.is_live else 'while unconfigured'
+    default = repr(row.default).lower() if isinstance(row.default, bool) else row.default
+    return f'| `{row.name}` | `{default}` | {allowed} | {changes} | {row.meaning} |'
 
 
-def test_every_parameter_is_described(node: Node) -> None:
-    for row in TABLE:
-        assert node.describe_parameter(row.name).description == row.meaning
+def test_table_is_the_page() -> None:
+    page = (ROOT / 'docs' / 'ros_api.md').read_text()
+    begin = page.index('| parameter | default |')
+    lines = page[begin:].split('\n\n')[0].splitlines()
+    assert lines[2:] == [documented(row) for row in TABLE]
+
+
+def test_defaults_are_good() -> None:
+    check_parameters(DEFAULTS, num_frames=1)
 
 
 @pytest.mark.parametrize(
-    ('name', 'value'),
+    ('change', 'sentence'),
     [
-        ('score_threshold', 1.5),
-        ('max_people', 0),
-        ('lookahead', -1),
-        ('max_gap', 0.0),
-        ('num_threads', -1),
-        ('model', 3),
+        ({'image_qos': 'best'}, "one of auto, reliable, best_effort, got 'best'"),
+        ({'image_transport': ''}, "one of raw, compressed, got ''"),
+        ({'device': 'gpu'}, "one of auto, cpu, cuda, tensorrt, got 'gpu'"),
+        ({'cameras': ()}, 'cameras is empty'),
+        ({'cameras': ('front', '')}, "cameras has ''"),
+        ({'cameras': ('front cam',)}, "cameras has 'front cam'"),
+        ({'cameras': ('a', 'b', 'a')}, 'one camera twice: a, b, a'),
+        ({'cameras': ('a', 'b'), 'publish_hri': True}, 'one camera, cameras has 2'),
+        ({'frame_interval': 2.0}, r'at most max_gap \(1.0\), got 2.0'),
+        ({'lookahead': 2}, 'at most 1 with a model of 3 frames, got 2'),
     ],
+    ids=str,
 )
-def test_bad_value_is_refused(node: Node, name: str, value: object) -> None:
-    before = read_parameters(node)
-    result = node.set_parameters([Parameter(name, value=value)])[0]
-    assert not result.successful
-    assert result.reason
-    assert read_parameters(node) == before
+def test_contradiction_is_one_sentence(change: dict[str, Any], sentence: str) -> None:
+    values = {field.name: getattr(DEFAULTS, field.name) for field in fields(NodeParameters)}
+    with pytest.raises(ValueError, match=sentence) as caught:
+        check_parameters(NodeParameters(**values | change), num_frames=3)
+    assert '\n' not in str(caught.value)
 
 
-def test_unknown_word_is_one_sentence(node: Node) -> None:
-    node.set_parameters([Parameter('image_qos', value='best')])
-    with pytest.raises(ValueError, match="one of auto, reliable, best_effort, got 'best'"):
-        read_parameters(node)
+@pytest.mark.parametrize('names', [('front', 'rear'), ('robot1/front', '_left2')])
+def test_camera_names_are_parts_of_topics(names: tuple[str, ...]) -> None:
+    check_words([RosParameter('cameras', value=list(names))])
+
+
+def test_live_values_replace_the_old_ones() -> None:
+    changes = [RosParameter('lookahead', value=1), RosParameter('use_sim_time', value=True)]
+    assert change_live(DEFAULTS, changes, 'active').lookahead == 1
+
+
+def test_the_others_wait_until_the_node_is_unconfigured() -> None:
+    with pytest.raises(ValueError, match=r'model changes only .* unconfigured, and it is active'):
+        change_live(DEFAULTS, [RosParameter('model', value='m')], 'active')

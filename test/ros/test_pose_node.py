@@ -210,3 +210,29 @@ def test_the_node_survives_a_missing_model_and_goes_through_its_states(
     assert reader.change_state(Transition.TRANSITION_CLEANUP)
     assert reader.state() == 'unconfigured'
     assert node.poll() is None
+
+
+def test_the_start_script_serves_a_namespace_and_takes_its_node_along(
+    reader: Reader, start: Callable[..., Any], stand_in: Path, tmp_path: Path
+) -> None:
+    script = HERE.parents[1] / 'scripts' / 'start_pose_node.py'
+    parameters = parameters_file(tmp_path, model=stand_in)
+    arguments = ('--params-file', parameters, '-r', '__ns:=/front', '-r', '__node:=eyes')
+    process = start(sys.executable, str(script), *arguments)
+    node = reader.node
+    reader.wait_for(lambda: node.count_subscribers('/front/image') == 1, 'the subscription')
+    reader.wait_for(lambda: ('eyes', '/front') in node.get_node_names_and_namespaces(), 'its name')
+    process.terminate()
+    reader.wait_for(lambda: node.count_subscribers('/front/image') == 0, 'the end of the node')
+
+
+def test_a_parameter_of_the_wrong_type_is_one_sentence(tmp_path: Path) -> None:
+    executable = Path(get_package_prefix('pavenet_ros')) / 'lib' / 'pavenet_ros' / 'pose_node'
+    arguments = ('--ros-args', '-p', 'score_threshold:=1')
+    result = subprocess.run(
+        [sys.executable, str(executable), *arguments], capture_output=True, text=True, timeout=60
+    )
+    assert result.returncode == 1
+    assert result.stderr.startswith('pose_node: ')
+    assert 'score_threshold' in result.stderr
+    assert len(result.stderr.splitlines()) == 1
