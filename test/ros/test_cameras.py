@@ -18,6 +18,7 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from pavenet_ros import camera_stats, diagnostics, health
 from pavenet_ros.conversions import stamp_ns
+from pavenet_ros.image_subscription import ImageSubscription
 from pavenet_ros.msg import PersonPoseArray
 
 Maker = Callable[..., Any]
@@ -139,6 +140,16 @@ def test_auto_follows_the_publishers_that_come_and_go(
     answered(robot, careful, poses, make_image(4))
     again = publisher(robot, '/image', BEST_EFFORT)
     answered(robot, again, poses, make_image(5))
+
+
+def test_auto_turns_best_effort_at_the_first_misfit(
+    make_robot: Maker, make_image: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without waiting for the look once a second."""
+    monkeypatch.setattr(ImageSubscription, 'follow_publishers', lambda self: None)
+    robot = make_robot().activate()
+    poses = robot.listen(PersonPoseArray, '/poses')
+    answered(robot, publisher(robot, '/image', BEST_EFFORT), poses, make_image(1))
 
 
 def test_reliability_asked_for_is_kept_until_changed(make_robot: Maker, make_image: Maker) -> None:

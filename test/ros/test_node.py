@@ -268,6 +268,25 @@ def test_enable_pauses_and_resumes(make_robot: Maker, make_image: Maker) -> None
     assert [stamp_ns(msg.header) for msg in poses] == [2]
 
 
+def test_what_comes_after_a_pause_is_not_seen_with_what_was_before(
+    make_robot: Maker, make_image: Maker
+) -> None:
+    def first_of_window(msg: Any) -> int:
+        # The stand-in puts keypoint 0 at the share of the brightness of the window's first image.
+        return round(msg.poses[0].keypoints[0].x / 60 * 255)
+
+    robot = make_robot().activate()
+    poses = robot.listen(PersonPoseArray, '/poses')
+    camera = robot.camera()
+    answer(robot, camera, poses, make_image(1, brightness=50))
+    assert first_of_window(answer(robot, camera, poses, make_image(2, brightness=60))) == 50
+    robot.call(SetBool, '/pose_node/enable', data=False)
+    camera.publish(make_image(3, brightness=70))
+    robot.wait_for(lambda: robot.counts().received == 3)
+    robot.call(SetBool, '/pose_node/enable', data=True)
+    assert first_of_window(answer(robot, camera, poses, make_image(4, brightness=80))) == 80
+
+
 def test_disabled_survives_reconfiguration(make_robot: Maker, make_image: Maker) -> None:
     robot = make_robot()
     response = robot.call(SetBool, '/pose_node/enable', data=False)

@@ -119,6 +119,7 @@ def test_bodies_have_the_points_of_rep_155() -> None:
     expected = {name: (10 * k, 240) for k, name in enumerate(COCO17.names)}
     # The shoulders are keypoints 5 and 6.
     assert places == expected | {'neck': (55, 240)}
+    assert body.skeleton[1].c == body.skeleton[2].c > 0.8  # the less sure of the shoulders
 
 
 def test_a_skeleton_without_eyes_leaves_them_at_no_confidence() -> None:

@@ -1,0 +1,36 @@
+"""Bundles to measure, exported once into a cache folder."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from pavenet_core.config import ModelConfig
+
+ROOT = Path(__file__).parents[1]
+CACHE = ROOT / '.bench'
+
+
+def compact_of_frames(num_frames: int) -> Path:
+    """Return a bundle of the shipped image model's weights, widened to so many frames."""
+    from pavenet_core.export import export_bundle
+    from pavenet_core.model.checkpoint import load_checkpoint
+
+    path = CACHE / f'compact_{num_frames}'
+    if not path.is_dir():
+        model = load_checkpoint(ROOT / 'models' / 'compact_image.pt', num_frames)
+        export_bundle(model, path)
+    return path
+
+
+def random_weights(config: ModelConfig, **changes: object) -> Path:
+    """Return a bundle of a network with random weights: its speed is that of a trained one."""
+    import torch
+
+    from pavenet_core.export import export_bundle
+    from pavenet_core.model import PaveNet
+
+    config = replace(config, **changes)
+    path = CACHE / '_'.join([config.name, *(f'{k}{v}' for k, v in changes.items())])
+    if not path.is_dir():
+        torch.manual_seed(0)
+        export_bundle(PaveNet(config), path)
+    return path
