@@ -1,0 +1,157 @@
+"""How fast the kernel is: against memory, the torch form and other people's kernels."""
+
+import platform
+import subprocess
+from pathlib import Path
+
+import torch
+from kernel_cases import Case, Inputs, cases, compulsory_bytes, draw
+from kernel_check import NAMES, NUM_PLANS
+from kernel_clock import copy_bandwidth, time_calls, time_graph
+from kernel_forms import Form, kernel_form, peer_form, torch_form
+from kernel_peers import load_peer, peers_in
+from kernel_report import Facts, Report
+
+from pavenet_core import ops
+
+CACHE_BYTES = 256 << 20  # rotate over inputs of more than this, several times any L2
+NUMBERS = (torch.float32, torch.float16, torch.bfloat16)
+
+
+def machine(report: Report) -> None:
+    """Note what it runs on, and how fast the memory is."""
+    facts: Facts = {'torch': torch.__version__, 'cuda': torch.version.cuda}
+    facts['python'] = platform.python_version()
+    if not report.dry_run:
+        properties = torch.cuda.get_device_properties(0)
+        facts |= {
+            'gpu': properties.name,
+            'multiprocessors': properties.multi_processor_count,
+            'l2_bytes': getattr(properties, 'L2_cache_size', None),
+            'capability': f'{properties.major}.{properties.minor}',
+        }
+        report.attempt('nvidia-smi', lambda: _last_line('nvidia-smi', '-L'))
+        report.attempt('nvcc', lambda: _last_line('nvcc', '--version'))
+    report.note('machine', facts)
+    report.attempt('copy_bytes_per_second', lambda: copy_bandwidth(report.device))
+    report.attempt('products', lambda: _products(report))
+
+
+def timing(report: Report) -> None:
+    """Time the plans and the torch form at every size, with every number type."""
+    if not report.dry_run:
+        ops.build()
+    bandwidth = copy_bandwidth(report.device)
+    for case in cases(report.dry_run):
+        for dtype in NUMBERS[:1] if report.dry_run else NUMBERS:
+            sets = input_sets(case, dtype, report.device)
+            plans = NUM_PLANS if dtype != torch.bfloat16 else 1
+            named = {f'plan {plan}': _kernel_forms(case, sets, plan) for plan in range(plans)}
+            if dtype != torch.bfloat16:
+                named['plan 0 with softmax'] = _kernel_forms(case, sets, 0, softmax=True)
+                named['torch form'] = [torch_form(case, x) for x in sets]
+            element = torch.finfo(dtype).bits // 8
+            for name, forms in named.items():
+                key = f'{case.name}, {dtype}, {name}'
+                report.attempt(
+                    key, lambda c=case, f=forms, e=element: times(c, f, e, bandwidth, report)
+                )
+            del sets, named
+
+
+def peers(report: Report) -> None:
+    """Time other people's kernels, which know float32 only, having seen that they agree."""
+    folders = peers_in(report.peer)
+    if report.dry_run or not folders:
+        report.note('peers', {'skipped': 'dry run' if report.dry_run else 'no --peer'})
+        return
+    ops.build()
+    bandwidth = copy_bandwidth(report.device)
+    for folder in folders:
+        module = load_peer(folder)
+        for case in cases(report.dry_run):
+            sets = input_sets(case, torch.float32, report.device)
+            forms = [peer_form(module, case, x) for x in sets]
+            key = f'{case.name}, {folder.name}'
+            report.attempt(f'{key}, agrees', lambda c=case, f=forms, s=sets: _agreement(c, f, s))
+            report.attempt(key, lambda c=case, f=forms: times(c, f, 4, bandwidth, report))
+
+
+def build_peers(report: Report) -> None:
+    """Compile the peers."""
+    for folder in peers_in(report.peer):
+        report.attempt(folder.name, lambda f=folder: {'ok': bool(load_peer(f))})
+
+
+def input_sets(case: Case, dtype: torch.dtype, device: str) -> list[Inputs]:
+    """Return inputs that together outgrow the cache, at most eight."""
+    first = draw(case, dtype, device)
+    one = sum(x.numel() * x.element_size() for x in first)
+    count = min(8, 1 + CACHE_BYTES // max(one, 1)) if device == 'cuda' else 1
+    return [first, *(draw(case, dtype, device, seed) for seed in range(1, count))]
+
+
+def times(case: Case, forms: list[Form], element: int, bandwidth: float, report: Report) -> Facts:
+    """Time forward and backward and relate them to the bytes that must move."""
+    moved = compulsory_bytes(case, element)
+    found: Facts = {'input_sets': len(forms), 'gather_bytes': moved['gather']}
+    for direction in ('forward', 'backward'):
+        runs = [getattr(form, direction) for form in forms]
+        facts: Facts = {'calls': time_calls(runs, report.device)}
+        try:
+            facts['graph'] = time_graph(runs, report.device)
+        except RuntimeError as error:  # then the calls must do
+            facts['graph_failed'] = str(error)[:300]
+            torch.cuda.synchronize()
+        best = facts.get('graph', facts['calls'])['median_ms']
+        facts['compulsory_bytes'] = moved[direction]
+        facts['bytes_per_second'] = moved[direction] / (1e-3 * best)
+        facts['share_of_copy'] = facts['bytes_per_second'] / bandwidth
+        found[direction] = facts
+    return found
+
+
+def _kernel_forms(case: Case, sets: list[Inputs], plan: int, softmax: bool = False) -> list[Form]:
+    return [kernel_form(case, x, plan, softmax) for x in sets]
+
+
+def _agreement(case: Case, forms: list[Form], sets: list[Inputs]) -> Facts:
+    """Return how far a peer is from our kernel; frames and heads of weights lie elsewhere."""
+    theirs = (forms[0].forward(), *forms[0].backward())
+    ours = kernel_form(case, sets[0])
+    output, by_value, by_locations, by_weights = (ours.forward(), *ours.backward())
+    rearranged = (
+        output,
+        by_value.flatten(1, 2),
+        by_locations.transpose(2, 3).flatten(3, 4),
+        by_weights.transpose(2, 3).flatten(3, 4),
+    )
+    errors = {
+        name: float((b.reshape(a.shape) - a).norm() / a.norm())
+        for name, a, b in zip(NAMES, rearranged, theirs, strict=True)
+    }
+    return {'errors': errors, 'ok': max(errors.values()) < 1e-4}
+
+
+def _products(report: Report) -> Facts:
+    """Return operations a second of large matrix products, the other ceiling."""
+    size = 64 if report.dry_run else 8192
+    rates: Facts = {}
+    for name, dtype, tf32 in (
+        ('float32', torch.float32, False),
+        ('tf32', torch.float32, True),
+        ('float16', torch.float16, False),
+    ):
+        torch.backends.cuda.matmul.allow_tf32 = tf32
+        a, b = (torch.randn(size, size, device=report.device).to(dtype) for _ in range(2))
+        median = time_calls([lambda a=a, b=b: a @ b], report.device, most=10)['median_ms']
+        rates[name] = 2 * size**3 / (1e-3 * float(median))
+    torch.backends.cuda.matmul.allow_tf32 = False
+    return rates
+
+
+def _last_line(*command: str) -> str:
+    if command[0] == 'nvcc' and Path('/usr/local/cuda/bin/nvcc').is_file():
+        command = ('/usr/local/cuda/bin/nvcc', *command[1:])
+    said = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+    return said.stdout.strip().splitlines()[-1]

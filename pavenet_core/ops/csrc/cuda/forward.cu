@@ -1,0 +1,33 @@
+#include "numbers.h"
+
+#include "dispatch.h"
+#include "forward.h"
+
+namespace pavenet {
+namespace {
+
+template <typename T, typename W, bool kStaged>
+__global__ void __launch_bounds__(256, 4)
+    forward_kernel(const __grid_constant__ Problem problem, const __grid_constant__ Schedule cut,
+                   const T* value, const Accumulator<T>* locations, const W* weights, T* output) {
+  extern __shared__ __align__(16) char shared[];
+  forward<T, W, kStaged>(problem, cut, value, locations, weights, output, shared);
+}
+
+}  // namespace
+
+int launch_forward(const Problem& problem, const Schedule& cut, const Inputs& inputs, void* output,
+                   void* stream) {
+  return dispatch(inputs.scalar, inputs.wide_weights, [&](auto value, auto weight) {
+    using T = typename decltype(value)::type;
+    using W = typename decltype(weight)::type;
+    const auto kernel = cut.staged ? forward_kernel<T, W, true> : forward_kernel<T, W, false>;
+    kernel<<<cut.blocks, cut.threads, cut.shared_bytes, static_cast<cudaStream_t>(stream)>>>(
+        problem, cut, static_cast<const T*>(inputs.value),
+        static_cast<const Accumulator<T>*>(inputs.locations),
+        static_cast<const W*>(inputs.weights), static_cast<T*>(output));
+    return static_cast<int>(cudaGetLastError());
+  });
+}
+
+}  // namespace pavenet
