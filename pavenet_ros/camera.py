@@ -88,6 +88,16 @@ class Camera:
             self.unsubscribe()
             self.subscribe(put)
 
+    def tell_totals(self) -> None:
+        """Log what became of the images since the node was configured."""
+        counts = self.stats.counts()
+        drops = [f'{number} {cause}' for cause, number in sorted(counts.drops.items())]
+        if counts.received:
+            self._node.get_logger().info(
+                f'{self._prefix}image: {counts.received} came, {counts.answered} were answered; '
+                f'dropped: {", ".join(drops) or "none"}'
+            )
+
     def publish_nobody(self) -> None:
         """Tell those who keep a list of bodies that it is empty now."""
         self._outputs.publish_nobody()

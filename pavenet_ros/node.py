@@ -159,6 +159,8 @@ class PoseNode(LifecycleNode):
         if self._worker is not None:
             self._worker.stop()
             self._worker = None
+            for camera in self._cameras:
+                camera.tell_totals()
         if self._health is not None:
             self._health.stop_watching()
         if self.context.ok():

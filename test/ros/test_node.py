@@ -144,64 +144,6 @@ def test_an_unforeseen_error_in_configure_leads_back_to_unconfigured(
     assert robot.node.trigger_configure() == SUCCESS
 
 
-def test_parameters_are_described_and_ranged(make_robot: Maker) -> None:
-    robot = make_robot()
-    for row in TABLE:
-        assert robot.node.describe_parameter(row.name).description == row.meaning
-
-
-BAD_VALUES = [
-    ('score_threshold', 1.5),
-    ('score_threshold', float('nan')),
-    ('max_people', 0),
-    ('lookahead', -1),
-    ('max_gap', 0.0),
-    ('num_threads', -1),
-    ('image_qos', 'best'),
-    ('image_transport', 'theora'),
-    ('device', 'gpu'),
-    ('cameras', ['a', 'a']),
-    ('model', 3),
-    ('always_infer', 'yes'),
-]
-
-
-@pytest.mark.parametrize('configured', [False, True])
-def test_bad_values_are_refused_with_a_sentence(make_robot: Maker, configured: bool) -> None:
-    robot = make_robot()
-    if configured:
-        assert robot.node.trigger_configure() == SUCCESS
-    for name, value in BAD_VALUES:
-        before = robot.node.get_parameter(name).value
-        reasons = robot.set(**{name: value})
-        assert len(reasons) == 1, name
-        assert name in reasons[0] or 'type' in reasons[0]
-        assert '\n' not in reasons[0]
-        assert robot.node.get_parameter(name).value == before
-
-
-def test_what_depends_on_the_model_is_checked_once_it_is_there(make_robot: Maker) -> None:
-    robot = make_robot()
-    assert robot.node.trigger_configure() == SUCCESS
-    assert 'at most 1' in robot.set(lookahead=2)[0]
-    assert 'at most max_gap' in robot.set(frame_interval=3.0)[0]
-    assert robot.set(max_gap=4.0, frame_interval=3.0) == []
-
-
-def test_model_and_cameras_change_only_while_unconfigured(
-    make_robot: Maker, stand_in: Any
-) -> None:
-    robot = make_robot().activate()
-    fixed = [row.name for row in TABLE if not row.is_live]
-    values = {row.name: row.default for row in TABLE}
-    for name in fixed:
-        assert 'unconfigured, and it is active' in robot.set(**{name: values[name]})[0]
-    robot.node.trigger_deactivate()
-    assert 'unconfigured, and it is inactive' in robot.set(device='cpu')[0]
-    robot.node.trigger_cleanup()
-    assert robot.set(device='cpu') == []
-
-
 def test_live_parameters_hold_from_the_next_image_on(make_robot: Maker, make_image: Maker) -> None:
     robot = make_robot().activate()
     poses = robot.listen(PersonPoseArray, '/poses')

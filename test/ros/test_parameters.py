@@ -1,5 +1,6 @@
 """One table: the node, the YAML file, the page and the dataclass agree; bad values are refused."""
 
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 pytest.importorskip('rclpy', reason='needs ROS 2')
 
 import yaml
+from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter as RosParameter
 
 from pavenet_ros.parameters import (
@@ -20,6 +22,8 @@ from pavenet_ros.parameters import (
     check_words,
 )
 
+SUCCESS = TransitionCallbackReturn.SUCCESS
+Maker = Callable[..., Any]
 ROOT = Path(__file__).parents[2]
 DEFAULTS = NodeParameters(**{row.name: row.default for row in TABLE} | {'cameras': ('',)})
 
@@ -89,3 +93,61 @@ def test_live_values_replace_the_old_ones() -> None:
 def test_the_others_wait_until_the_node_is_unconfigured() -> None:
     with pytest.raises(ValueError, match=r'model changes only .* unconfigured, and it is active'):
         change_live(DEFAULTS, [RosParameter('model', value='m')], 'active')
+
+
+def test_parameters_are_described_and_ranged(make_robot: Maker) -> None:
+    robot = make_robot()
+    for row in TABLE:
+        assert robot.node.describe_parameter(row.name).description == row.meaning
+
+
+BAD_VALUES = [
+    ('score_threshold', 1.5),
+    ('score_threshold', float('nan')),
+    ('max_people', 0),
+    ('lookahead', -1),
+    ('max_gap', 0.0),
+    ('num_threads', -1),
+    ('image_qos', 'best'),
+    ('image_transport', 'theora'),
+    ('device', 'gpu'),
+    ('cameras', ['a', 'a']),
+    ('model', 3),
+    ('always_infer', 'yes'),
+]
+
+
+@pytest.mark.parametrize('configured', [False, True])
+def test_bad_values_are_refused_with_a_sentence(make_robot: Maker, configured: bool) -> None:
+    robot = make_robot()
+    if configured:
+        assert robot.node.trigger_configure() == SUCCESS
+    for name, value in BAD_VALUES:
+        before = robot.node.get_parameter(name).value
+        reasons = robot.set(**{name: value})
+        assert len(reasons) == 1, name
+        assert name in reasons[0] or 'type' in reasons[0]
+        assert '\n' not in reasons[0]
+        assert robot.node.get_parameter(name).value == before
+
+
+def test_what_depends_on_the_model_is_checked_once_it_is_there(make_robot: Maker) -> None:
+    robot = make_robot()
+    assert robot.node.trigger_configure() == SUCCESS
+    assert 'at most 1' in robot.set(lookahead=2)[0]
+    assert 'at most max_gap' in robot.set(frame_interval=3.0)[0]
+    assert robot.set(max_gap=4.0, frame_interval=3.0) == []
+
+
+def test_model_and_cameras_change_only_while_unconfigured(
+    make_robot: Maker, stand_in: Any
+) -> None:
+    robot = make_robot().activate()
+    fixed = [row.name for row in TABLE if not row.is_live]
+    values = {row.name: row.default for row in TABLE}
+    for name in fixed:
+        assert 'unconfigured, and it is active' in robot.set(**{name: values[name]})[0]
+    robot.node.trigger_deactivate()
+    assert 'unconfigured, and it is inactive' in robot.set(device='cpu')[0]
+    robot.node.trigger_cleanup()
+    assert robot.set(device='cpu') == []
