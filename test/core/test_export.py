@@ -14,7 +14,7 @@ from onnx import numpy_helper
 from pavenet_core.bundle import BundleError, load_bundle
 from pavenet_core.export import export_bundle
 from pavenet_core.export.graphs import example_graphs
-from pavenet_core.export.write import compare
+from pavenet_core.export.write import compare, disagreement
 from pavenet_core.model import PaveNet
 from pavenet_core.poses import Frame
 from pavenet_core.runtime import VideoPoseEstimator
@@ -204,3 +204,15 @@ def test_what_cannot_run_frame_by_frame_is_refused_by_name(
     with pytest.raises(ValueError, match=f'tiny cannot be exported: .*{reason}'):
         export_bundle(make_tiny_model(**change), tmp_path / 'bundle')
     assert not (tmp_path / 'bundle').exists()
+
+
+def test_queries_of_equal_score_may_change_places_but_not_their_values() -> None:
+    ours = np.random.default_rng(0).random((1, 100, 8)).astype(np.float32)
+    swapped = ours.copy()
+    swapped[:, [3, 4]] = ours[:, [4, 3]]
+    assert disagreement('query', ours, swapped) == 0
+    assert disagreement('scores', ours, swapped) > 0.1
+    wrong = ours.copy()
+    wrong[:, ::5] += 0.5
+    assert disagreement('query', ours, wrong) > 0.1
+    assert np.isnan(disagreement('query', ours, ours * np.nan))
