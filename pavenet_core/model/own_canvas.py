@@ -42,7 +42,8 @@ def on_own_canvas(
         return trunk(images[:, :, :height, :width])
     groups = [trunk(images[of, :, :h, :w]) for (h, w), of in rows.items()]
     order = torch.tensor([row for of in rows.values() for row in of], device=images.device)
-    return [_stack(list(maps))[order.argsort()] for maps in zip(*groups, strict=True)]
+    places = order.argsort()
+    return [_stack(list(maps))[places] for maps in zip(*groups, strict=True)]
 
 
 def _stack(maps: list[Tensor]) -> Tensor:
