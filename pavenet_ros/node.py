@@ -159,8 +159,9 @@ class PoseNode(LifecycleNode):
         if self._worker is not None:
             self._worker.stop()
             self._worker = None
-            for camera in self._cameras:
-                camera.tell_totals()
+            if self.context.ok():  # after Ctrl-C nothing can be logged
+                for camera in self._cameras:
+                    camera.tell_totals()
         if self._health is not None:
             self._health.stop_watching()
         if self.context.ok():
