@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from pavenet_core.skeleton import Skeleton
+from pavenet_core.train.sample import Sample
 from pavenet_core.train.windows import Window
 
 Cell = tuple[int, int, int, int]  # x, y, width, height in pixels of the canvas
@@ -22,22 +22,6 @@ Placed = tuple[list[NDArray[np.float64]], list[float], list[list[float]]]
 AREA_OF_EXTENT = 0.7  # a person's area, as a share of its keypoints' bounding box
 
 
-class Canvas(NamedTuple):
-    """
-    A composed training sample.
-
-    images        (T, H, W, 3) uint8, blue-green-red
-    persons       (G, K, 3) float32, x and y in pixels and 1 where known
-    areas         (G,) float32, pixels
-    ignore_boxes  (I, 4) float32, pixels
-    """
-
-    images: NDArray[np.uint8]
-    persons: NDArray[np.float32]
-    areas: NDArray[np.float32]
-    ignore_boxes: NDArray[np.float32]
-
-
 @dataclass(frozen=True)
 class CanvasMaker:
     """Draw random canvases from windows; the same generator state gives the same canvas."""
@@ -49,7 +33,7 @@ class CanvasMaker:
     blank_share: float = 0.1  # of cells that show one colour and nobody, as a covered lens does
     still_motion: float = 5.0  # degrees a still turns from frame to frame, as the paper's stage B
 
-    def make(self, height: int, width: int, rng: np.random.Generator) -> Canvas:
+    def make(self, height: int, width: int, rng: np.random.Generator) -> Sample:
         """Compose one canvas."""
         rows, columns = LAYOUTS[rng.choice(len(LAYOUTS), p=LAYOUT_SHARES)]
         if height > width:
@@ -62,7 +46,7 @@ class CanvasMaker:
             areas += part[1]
             ignored += part[2]
         keypoints = len(self.skeleton)
-        return Canvas(
+        return Sample(
             recolour(images, rng),
             np.array(persons, np.float32).reshape(-1, keypoints, 3),
             np.array(areas, np.float32),

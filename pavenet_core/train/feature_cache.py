@@ -13,7 +13,8 @@ from torch import Tensor
 from pavenet_core.config import ModelConfig
 from pavenet_core.model import PaveNet
 from pavenet_core.model.spatial_encoder import Memory
-from pavenet_core.train.canvas import Canvas, CanvasMaker
+from pavenet_core.train.canvas import CanvasMaker
+from pavenet_core.train.sample import Sample
 from pavenet_core.train.targets import Targets
 
 SHARD = 256  # canvases a folder
@@ -55,7 +56,7 @@ def _write_shard(
         with torch.autocast('cpu', torch.bfloat16):
             x = model.normalise(images, sizes).to(memory_format=torch.channels_last)
             maps.append([m.to(torch.float16).numpy() for m in model.backbone(x)])
-        labels.append({k: np.round(getattr(canvas, k), 2).tolist() for k in Canvas._fields[1:]})
+        labels.append({k: np.round(getattr(canvas, k), 2).tolist() for k in Sample._fields[1:]})
     for level in range(len(maps[0])):
         np.save(unfinished / f'map{level}.npy', np.stack([m[level] for m in maps]))
     (unfinished / 'labels.json').write_text(json.dumps({'size': size, 'labels': labels}))
@@ -79,26 +80,13 @@ class CachedShard:
 
     def _targets(self, label: dict[str, Any], num_keypoints: int) -> Targets:
         persons = np.array(label['persons'], np.float32).reshape(-1, num_keypoints, 3)
-        canvas = Canvas(
+        sample = Sample(
             np.zeros((0, *self.size, 3), np.uint8),
             persons,
             np.array(label['areas'], np.float32),
             np.array(label['ignore_boxes'], np.float32).reshape(-1, 4),
         )
-        return canvas_targets(canvas)
-
-
-def canvas_targets(canvas: Canvas) -> Targets:
-    """Turn a canvas's labels into what the losses read."""
-    height, width = canvas.images.shape[1:3]
-    extent = torch.tensor([width, height], dtype=torch.float32)
-    return Targets(
-        keypoints=torch.from_numpy(canvas.persons[..., :2]) / extent,
-        visible=torch.from_numpy(canvas.persons[..., 2] > 0),
-        areas=torch.from_numpy(canvas.areas),
-        image_size=(height, width),
-        ignore_boxes=torch.from_numpy(canvas.ignore_boxes) / extent.repeat(2),
-    )
+        return sample.targets()
 
 
 def cached_batches(

@@ -1,7 +1,8 @@
 """What training knows of an image."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 
@@ -22,3 +23,13 @@ class Targets:
     areas: Tensor
     image_size: tuple[int, int]
     ignore_boxes: Tensor
+
+    def to(self, device: torch.device) -> 'Targets':
+        """Return them on a device."""
+        return replace(
+            self,
+            keypoints=self.keypoints.to(device),
+            visible=self.visible.to(device),
+            areas=self.areas.to(device),
+            ignore_boxes=self.ignore_boxes.to(device),
+        )

@@ -5,7 +5,8 @@ import pytest
 
 from pavenet_core.skeleton import COCO17
 from pavenet_core.train import canvas as canvas_module
-from pavenet_core.train.canvas import Canvas, CanvasMaker
+from pavenet_core.train.canvas import CanvasMaker
+from pavenet_core.train.sample import Sample
 from pavenet_core.train.windows import read_windows
 
 
@@ -15,7 +16,7 @@ def maker(windows_file: Path, monkeypatch: pytest.MonkeyPatch) -> CanvasMaker:
     return CanvasMaker(read_windows(windows_file, 17), COCO17, num_frames=3)
 
 
-def canvases(maker: CanvasMaker, count: int) -> list[Canvas]:
+def canvases(maker: CanvasMaker, count: int) -> list[Sample]:
     return [maker.make(240, 320, np.random.default_rng(seed)) for seed in range(count)]
 
 

@@ -1,0 +1,67 @@
+"""What one training step takes: a way to the memory of B windows, and their targets."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from pavenet_core.model import PaveNet
+from pavenet_core.model.spatial_encoder import Memory
+from pavenet_core.train.sample import Sample
+from pavenet_core.train.targets import Targets
+
+
+class Batch(Protocol):
+    """B windows; `encode` gives the memory of their B*T frames, window by window."""
+
+    @property
+    def targets(self) -> list[Targets]:
+        """Return the people of the B key frames."""
+
+    def to(self, device: torch.device) -> 'Batch':
+        """Return it on a device."""
+
+    def encode(self, model: PaveNet) -> Memory:
+        """Run the part of the network that sees each frame alone."""
+
+
+@dataclass(frozen=True)
+class ImageBatch:
+    """
+    Windows as pictures, padded right and below to one size.
+
+    images       (B, T, H, W, 3) uint8, blue-green-red
+    valid_sizes  (B, 2) int64, height and width of the pictures without padding
+    """
+
+    images: Tensor
+    valid_sizes: Tensor
+    targets: list[Targets]
+
+    @classmethod
+    def collate(cls, samples: Sequence[Sample], alignment: int) -> 'ImageBatch':
+        """Pad samples to their common size, a multiple of `alignment`."""
+        sizes = torch.tensor([sample.images.shape[1:3] for sample in samples])
+        height, width = (int(-(-side // alignment) * alignment) for side in sizes.amax(0))
+        frames = len(samples[0].images)
+        images = torch.zeros(len(samples), frames, height, width, 3, dtype=torch.uint8)
+        for row, sample in zip(images, samples, strict=True):
+            _, h, w, _ = sample.images.shape
+            row[:, :h, :w] = torch.from_numpy(sample.images)
+        return cls(images, sizes, [sample.targets() for sample in samples])
+
+    def to(self, device: torch.device) -> 'ImageBatch':
+        """Return it on a device; from pinned memory without waiting."""
+        return replace(
+            self,
+            images=self.images.to(device, non_blocking=True),
+            valid_sizes=self.valid_sizes.to(device, non_blocking=True),
+            targets=[target.to(device) for target in self.targets],
+        )
+
+    def encode(self, model: PaveNet) -> Memory:
+        """Run the trunk, neck and encoder on all frames."""
+        sizes = self.valid_sizes.repeat_interleave(self.images.shape[1], 0)
+        return model.encode(model.normalise(self.images.flatten(0, 1), sizes), sizes)
