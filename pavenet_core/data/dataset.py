@@ -41,11 +41,15 @@ class Labels:
     """
     The G people of one frame, possibly none, in pixels of the picture as stored.
 
+    Also those of whom the box alone is known: all their joints are unknown. Training treats them
+    and crowds as regions where finding somebody is no mistake; COCO's evaluation likewise.
+
     keypoints       (G, K, 3) float32  x, y and 1 where the joint is marked, 0 where unknown
     areas           (G,) float32       of each person, in square pixels
     boxes           (G, 4) float32     x0, y0, x1, y1
     head_boxes      (G, 4) float32     x0, y0, x1, y1; NaN where the labels have none
     track_ids       (G,) int64         the same person in other frames of the clip; -1 if unknown
+    crowds          (G,) bool          a group under one box (COCO's `iscrowd`)
     ignore_regions  (n, 2) float32 polygons, within which people are not labelled
     """
 
@@ -54,6 +58,7 @@ class Labels:
     boxes: NDArray[np.float32]
     head_boxes: NDArray[np.float32]
     track_ids: NDArray[np.int64]
+    crowds: NDArray[np.bool_]
     ignore_regions: tuple[NDArray[np.float32], ...] = ()
 
 
