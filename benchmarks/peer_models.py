@@ -117,9 +117,10 @@ class NanoDet:
     """A detector of 80 kinds of things at 416x416, of which people are taken."""
 
     side, strides, bins = 416, (8, 16, 32), 11
+    min_score = 0.05  # its authors'; below it are hundreds of boxes
     # Blue, green, red.
-    mean = np.array([103.53, 116.28, 123.675], np.float32)
-    deviation = np.array([57.375, 57.12, 58.395], np.float32)
+    mean = np.array([103.53, 116.28, 123.675], np.float32).reshape(3, 1, 1)
+    deviation = np.array([57.375, 57.12, 58.395], np.float32).reshape(3, 1, 1)
 
     def __init__(self, folder: Path, threads: int, spent: list[float]) -> None:
         self.fit = ImageFitter(self.side, alignment=self.side)
@@ -128,11 +129,10 @@ class NanoDet:
     def __call__(self, image: Image) -> tuple[Floats, Floats]:
         """Return boxes (N, 4) x0, y0, x1, y1 in the picture's pixels, and scores (N,)."""
         fitted = self.fit(image)
-        planes = ((fitted.pixels - self.mean) / self.deviation).transpose(0, 3, 1, 2)
-        outputs = {
-            (result.shape[1], result.shape[2]): result[0]
-            for result in self.graph(np.ascontiguousarray(planes))
-        }
+        planes = fitted.pixels.transpose(0, 3, 1, 2).astype(np.float32, order='C')
+        planes -= self.mean
+        planes /= self.deviation
+        outputs = {(result.shape[1], result.shape[2]): result[0] for result in self.graph(planes)}
         found = [self.boxes_of(stride, outputs) for stride in self.strides]
         boxes, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
         kept = best_boxes(np.hstack([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]]), scores, 0.6)
@@ -145,7 +145,7 @@ class NanoDet:
         """Return one level's boxes: cell centres, and four distances as sums over bins."""
         cells = self.side // stride
         scores = outputs[cells**2, 80][:, 0]
-        likely = np.flatnonzero(scores > MIN_SCORE)
+        likely = np.flatnonzero(scores > self.min_score)
         bins = np.exp(outputs[cells**2, 4 * self.bins][likely].reshape(-1, 4, self.bins))
         distances = bins @ np.arange(self.bins, dtype=np.float32) / bins.sum(-1) * stride
         centres = (np.stack([likely % cells, likely // cells], 1) + 0.5) * stride
