@@ -10,6 +10,7 @@ The first table is for one number of people, the second for how the time grows w
 
 import argparse
 import statistics
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -133,7 +134,7 @@ def print_slope(opened: Mapping[str, Model], clip: Path, rounds: int) -> None:
         slope = np.polyfit(PEOPLE, medians, 1)[0]
         ratio = f'{medians[-1] / medians[0]:.2f}'
         rows.append((name, ratio, f'{slope:.2f}', *(f'{median:.1f}' for median in medians)))
-    print_table(('', '20 : 1', 'ms a person', *(f'{n} people' for n in PEOPLE)), rows)
+    print_table(('', '20 : 1', 'ms a person', *(f'N = {n}' for n in PEOPLE)), rows)
 
 
 def measure_accuracy(
@@ -168,16 +169,26 @@ def main() -> None:
     parser.add_argument('--annotations', type=Path, help='COCO keypoint file: accuracy too')
     parser.add_argument('--images', type=Path, help='its pictures')
     args = parser.parse_args()
-    if (args.annotations is None) != (args.images is None):
-        parser.error('--annotations and --images go together')
+    if (args.annotations is None) != (args.images is None) or (args.slope and args.images):
+        parser.error('--annotations and --images go together, and without --slope')
     print_setting()
-    opened, clip = models(args.folder, args.threads), args.folder / 'clip.mp4'
+    try:
+        measure(args)
+    except (ValueError, OSError) as error:
+        sys.exit(f'peers: {error}')
+
+
+def measure(args: argparse.Namespace) -> None:
+    """Print the table that was asked for."""
+    clip = args.folder / 'clip.mp4'
+    scene = scene_of(args.people, clip)  # first: a missing clip ends it
+    opened = models(args.folder, args.threads)
     if args.slope:
         return print_slope(opened, clip, args.rounds)
     accuracy = {}
     if args.annotations:
         accuracy = measure_accuracy(opened, args.annotations, args.images)
-    print_speed(opened, scene_of(args.people, clip), args.rounds, accuracy)
+    print_speed(opened, scene, args.rounds, accuracy)
 
 
 if __name__ == '__main__':
