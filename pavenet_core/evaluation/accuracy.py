@@ -1,7 +1,7 @@
 """The numbers of one evaluation, and the labels they need."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ import numpy as np
 from pavenet_core.data.dataset import Dataset, Neighbours
 from pavenet_core.metrics import oks_ap, posetrack_ap
 from pavenet_core.metrics.people import joint_answers, match_dataset, missed_rate
-from pavenet_core.metrics.posetrack import check_posetrack, posetrack_answers
+from pavenet_core.metrics.posetrack import check_posetrack, posetrack_answers, times_person
 from pavenet_core.metrics.precision_recall import RankedAnswers
 from pavenet_core.poses import Poses
 from pavenet_core.postprocess_config import PostprocessConfig
@@ -49,11 +49,6 @@ def measure(dataset: Dataset, poses: Sequence[Poses], rules: PostprocessConfig) 
         missed_rate(match_dataset(dataset, poses)),
         (posetrack_answers if heads else joint_answers)(dataset, ranked),
     )
-
-
-def times_person(poses: Poses) -> Poses:
-    """Multiply joints' scores by their person's, as the authors rank them for PoseTrack."""
-    return replace(poses, keypoint_scores=poses.keypoint_scores * poses.scores[:, None])
 
 
 def is_posetrack(dataset: Dataset) -> bool:

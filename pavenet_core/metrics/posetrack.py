@@ -1,6 +1,7 @@
 """PoseTrack's AP: how well each kind of joint is found, as the official `poseval` counts."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,9 +34,10 @@ def posetrack_ap(dataset: Dataset, poses: Sequence[Poses]) -> dict[str, float | 
     """
     Return the AP in percent of each joint, of poseval's groups of joints, and in total.
 
-    poses[i] are the people found in dataset.frames[i]; of no use are labels without head boxes.
-    A joint's AP is None where it was found but nobody has it labelled; so is a group's with such
-    a joint, while the total leaves it out.
+    poses[i] are the people found in dataset.frames[i], whose joints rank by their own scores (see
+    `times_person`). A joint's AP is None where it was found but nobody has it labelled; so is a
+    group's with such a joint, while the total leaves it out. `ValueError` for labels without head
+    boxes or of other joints.
     """
     shares = {
         joint: answers.average_precision()
@@ -45,6 +47,11 @@ def posetrack_ap(dataset: Dataset, poses: Sequence[Poses]) -> dict[str, float | 
     groups = {name: _mean([percent[joint] for joint in GROUPS[name]]) for name in GROUPS}
     total = _mean([percent[joint] for joint in JOINTS if percent[joint] is not None])
     return {**percent, **groups, TOTAL: total}
+
+
+def times_person(poses: Poses) -> Poses:
+    """Multiply joints' scores by their person's, as the authors rank them for PoseTrack."""
+    return replace(poses, keypoint_scores=poses.keypoint_scores * poses.scores[:, None])
 
 
 def posetrack_answers(dataset: Dataset, poses: Sequence[Poses]) -> dict[str, RankedAnswers]:
