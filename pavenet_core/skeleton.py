@@ -1,8 +1,10 @@
 """What a keypoint index means: names, limbs, mirror pairs and OKS spreads."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
+
+DEFAULT_SIGMA = 0.08  # of keypoints that nobody has measured; the mean of COCO's limbs
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,46 @@ class Skeleton:
             sigmas=tuple(float(s) for s in data['sigmas']),
         )
 
+    @classmethod
+    def of_names(
+        cls,
+        name: str,
+        names: Sequence[str],
+        edges: Sequence[tuple[int, int]] = (),
+        sigmas: Sequence[float] | None = None,
+    ) -> 'Skeleton':
+        """
+        Make a skeleton from its keypoints' names.
+
+        `left` and `right` in the names tell the mirror pairs. Without sigmas a keypoint takes
+        that of a known skeleton's keypoint of its name, else `DEFAULT_SIGMA`.
+        """
+        if len(set(names)) != len(names):
+            raise ValueError(f'skeleton {name} has two keypoints of one name: {", ".join(names)}')
+        if sigmas is None:
+            known = {
+                n: s for k in SKELETONS.values() for n, s in zip(k.names, k.sigmas, strict=True)
+            }
+            sigmas = [known.get(n, DEFAULT_SIGMA) for n in names]
+        pairs = []
+        for index, left in enumerate(names):
+            right = _on_the_right(left)
+            if right == left:
+                continue
+            if right not in names:
+                raise ValueError(
+                    f'keypoint {left} of skeleton {name} has no {right} to swap with in a '
+                    'mirrored picture; add it, labelled or not, or rename the one'
+                )
+            pairs.append((index, list(names).index(right)))
+        return cls(name, tuple(names), tuple(edges), tuple(pairs), tuple(sigmas))
+
+
+def _on_the_right(name: str) -> str:
+    for left, right in (('left', 'right'), ('Left', 'Right'), ('LEFT', 'RIGHT')):
+        name = name.replace(left, right)
+    return name
+
 
 # Keypoints, limbs and sigmas of the COCO keypoint challenge (cocodataset.org).
 COCO17 = Skeleton(
@@ -103,3 +145,8 @@ POSETRACK15 = Skeleton(
 )
 
 SKELETONS = {skeleton.name: skeleton for skeleton in (COCO17, POSETRACK15)}
+
+# PoseTrack's files have COCO's 17 places: head_bottom and head_top in those of the eyes, nothing
+# in those of the ears. These are the places of POSETRACK15's keypoints, in its order.
+POSETRACK_SLOTS = (0, 1, 2, *range(5, 17))
+POSETRACK_SLOT_NAMES = (*POSETRACK15.names[:3], *COCO17.names[3:])

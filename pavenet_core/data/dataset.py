@@ -69,12 +69,14 @@ class LabelledFrame:
 
     index     of the frame in its clip
     image_id  the annotations' own number of it
+    size      width and height of the picture, where the annotations give them
     """
 
     clip: Clip
     index: int
     image_id: int
     labels: Labels
+    size: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)

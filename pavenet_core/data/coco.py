@@ -1,0 +1,212 @@
+"""
+COCO keypoint JSON and its kin: PoseTrack18 and 21, DCPose's files, COCO-VID, one's own labels.
+
+They differ in how a picture's clip is found (`_place`) and in which fields a person has.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pavenet_core.data.category import Category, read_category
+from pavenet_core.data.clips import Place, place_frames, place_sequence, stamps
+from pavenet_core.data.dataset import Clip, LabelledFrame
+from pavenet_core.data.people import Person, corners, to_labels
+from pavenet_core.data.pictures import Pictures
+from pavenet_core.data.video_frames import extract_frames, reach
+from pavenet_core.skeleton import Skeleton
+
+Entry = Mapping[str, Any]
+
+
+def read_coco(
+    data: Mapping[str, Any], pictures: Pictures, cache: Path, sequence: str | None = None
+) -> tuple[Skeleton, list[LabelledFrame]]:
+    """
+    Return the labelled frames of one file, in its order.
+
+    cache     folder for frames taken out of videos
+    sequence  the name of the one sequence that the file is about, as in PoseTrack18
+    """
+    category = read_category(data['categories'])
+    people: dict[int, list[Person]] = defaultdict(list)
+    for number, person in enumerate(data['annotations']):
+        with _naming('annotation', person.get('id', f'number {number}')):
+            if person.get('category_id', category.id) == category.id:
+                people[person['image_id']].append(_person(person, category))
+    images = list(data['images'])
+    for number, image in enumerate(images):
+        with _naming('image', image.get('id', f'number {number}')):
+            image['id'], image['file_name' if 'video' not in image else 'frame_id']
+    ids = {image['id'] for image in images}
+    if len(ids) < len(images):
+        raise ValueError('two images have the same id')
+    strangers = people.keys() - ids
+    if strangers:
+        raise ValueError(f'annotations are of image {min(strangers)}, which is not listed')
+    places = _place(images, data.get('videos', ()), pictures, cache, sequence)
+    return category.skeleton, [
+        _frame(image, places[image['id']], people[image['id']], category)
+        for image in images
+        if is_labelled(image)
+    ]
+
+
+def is_labelled(image: Entry) -> bool:
+    """Say whether a picture's people are known; one that says nothing is."""
+    return bool(image.get('is_labeled', True))
+
+
+def _frame(
+    image: Entry, place: Place, people: Sequence[Person], category: Category
+) -> LabelledFrame:
+    with _naming('image', image['id']):
+        regions = polygons(image.get('ignore_regions_x'), image.get('ignore_regions_y'))
+    size = None
+    if image.get('width') and image.get('height'):
+        size = int(image['width']), int(image['height'])
+    labels = to_labels(people, len(category.skeleton), regions)
+    return LabelledFrame(*place, image['id'], labels, size)
+
+
+def _person(person: Entry, category: Category) -> Person:
+    keypoints = np.zeros((category.num_slots, 3), np.float32)
+    if person.get('keypoints') or 'bbox' not in person:
+        values = np.asarray(person['keypoints'], np.float32)
+        if values.shape != (3 * category.num_slots,):
+            raise ValueError(
+                f'it has {values.size} numbers as keypoints, {3 * category.num_slots} expected: '
+                f'x, y, v of each of the {category.num_slots} that the category names'
+            )
+        keypoints = values.reshape(-1, 3)
+    marked = keypoints[:, 2] > 0
+    if category.posetrack:
+        marked |= (keypoints[:, :2] != 0).any(1)
+    crowd = bool(person.get('iscrowd', False))
+    if person.get('ignore'):
+        marked[:] = False
+    keypoints = np.where(marked[:, None], keypoints, 0)
+    keypoints[:, 2] = marked
+    box = corners(person['bbox']) if person.get('bbox') else None
+    if person.get('ignore') and box is None:
+        raise ValueError('it is to be ignored, but no "bbox" says where')
+    return Person(
+        keypoints=keypoints[list(category.slots)],
+        box=box,
+        area=None if person.get('area') is None else float(person['area']),
+        head_box=corners(person['bbox_head']) if person.get('bbox_head') else None,
+        track_id=int(person.get('track_id', person.get('instance_id', -1))),
+        crowd=crowd,
+    )
+
+
+def polygons(xs: Any, ys: Any) -> list[NDArray[np.float32]]:
+    """Pair the coordinates of ignore regions; a line has no inside and is left out."""
+    xs, ys = xs or [], ys or []
+    if xs and not isinstance(xs[0], list):  # one region, not in a list of its own
+        xs, ys = [xs], [ys]
+    pairs = zip(xs, ys, strict=True)
+    regions = [np.array(list(zip(x, y, strict=True)), np.float32) for x, y in pairs]
+    return [region for region in regions if len(region) >= 3]
+
+
+def _place(
+    images: Iterable[Entry],
+    videos: Iterable[Entry],
+    pictures: Pictures,
+    cache: Path,
+    sequence: str | None,
+) -> dict[int, Place]:
+    """Find each image's clip: frames of a video file, of COCO-VID, of a folder, or stills."""
+    groups: dict[tuple[str, Any], list[Entry]] = defaultdict(list)
+    for image in images:
+        groups[_group(image, sequence)].append(image)
+    folders = [key for kind, key in groups if kind == 'folder']
+    rates = {video['id']: video.get('fps') for video in videos}
+    names = {video['id']: video.get('name', video['id']) for video in videos}
+    places: dict[int, Place] = {}
+    for (kind, key), group in groups.items():
+        if kind == 'video file':
+            places |= _of_video_file(key, group, pictures.root, cache)
+        elif kind == 'video':
+            places |= _of_video(str(names.get(key, key)), group, pictures, rates.get(key))
+        elif kind == 'folder':
+            name = sequence if sequence and len(folders) == 1 else str(key)
+            places |= _of_folder(name, group, pictures)
+        else:
+            path = pictures.find(key)
+            places |= {image['id']: (Clip(key, (path,)), 0) for image in group}
+    return places
+
+
+def _group(image: Entry, sequence: str | None) -> tuple[str, Any]:
+    if 'video' in image:
+        return 'video file', image['video']
+    if 'video_id' in image:
+        return 'video', image['video_id']
+    if sequence is not None or 'nframes' in image:
+        return 'folder', PurePosixPath(image['file_name']).parent
+    return 'still', image['file_name']
+
+
+def _of_video_file(
+    name: str, images: Sequence[Entry], root: Path, cache: Path
+) -> dict[int, Place]:
+    wanted = {int(image['frame_id']) for image in images}
+    video = root / name
+    inside = [part for part in PurePosixPath(name).parts if part not in ('/', '..', '.')]
+    around = reach(video)
+    fps, files = extract_frames(
+        video,
+        {n + step for n in wanted for step in range(-around, around + 1)},
+        cache.joinpath(*inside),
+    )
+    places = place_frames(name, files, fps)
+    for image in images:
+        if image['frame_id'] not in places:
+            raise ValueError(
+                f'image {image["id"]} is frame {image["frame_id"]} of {video}, which has the '
+                f'frames 0 to {max(files, default=-1)}'
+            )
+    return {image['id']: places[image['frame_id']] for image in images}
+
+
+def _of_video(
+    name: str, images: Sequence[Entry], pictures: Pictures, fps: float | None
+) -> dict[int, Place]:
+    for image in images:
+        with _naming('image', image['id']):
+            image['frame_id']
+    ordered = sorted(images, key=lambda image: int(image['frame_id']))
+    numbers = [int(image['frame_id']) for image in ordered]
+    if len(set(numbers)) < len(numbers):
+        raise ValueError(f'two images of video {name} have the same frame_id')
+    clip = Clip(
+        name=name,
+        files=tuple(pictures.find(image['file_name']) for image in ordered),
+        stamps_ns=stamps(numbers, fps) if fps else None,
+    )
+    return {image['id']: (clip, index) for index, image in enumerate(ordered)}
+
+
+def _of_folder(name: str, images: Sequence[Entry], pictures: Pictures) -> dict[int, Place]:
+    needed = {image['file_name']: image['id'] for image in images if is_labelled(image)}
+    listed = [image['file_name'] for image in images]
+    found = place_sequence(pictures, name, listed, list(needed)) if needed else {}
+    return {needed[picture]: place for picture, place in found.items()}
+
+
+@contextmanager
+def _naming(kind: str, name: Any) -> Iterator[None]:
+    """Say which entry of the file is wrong."""
+    try:
+        yield
+    except KeyError as error:
+        raise ValueError(f'{kind} {name} has no {error}') from error
+    except (TypeError, ValueError) as error:
+        raise ValueError(f'{kind} {name}: {error}') from error
