@@ -1,0 +1,178 @@
+"""Batches for training: drawn, read and augmented in worker processes."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import count
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+
+from pavenet_core.data.dataset import Dataset, LabelledFrame, Neighbours
+from pavenet_core.skeleton import Skeleton
+from pavenet_core.train.augmentation import Augmentation
+from pavenet_core.train.batch import ImageBatch, PackedSamples
+from pavenet_core.train.sample import Sample
+from pavenet_core.train.window import read_window
+
+MOST_DRAWS = 1000  # of frames that leave nobody, before it is the data's fault
+
+
+class Loader:
+    """
+    Endless batches of a dataset; that of a step depends on (seed, step, rank, processes) alone.
+
+    An epoch is a permutation of the frames with anybody on them, of which every process takes its
+    part; at its end, frames of its beginning fill the last step. A frame that augmentation leaves
+    without anybody is replaced by another drawn at random.
+
+    batch      windows a step of this process; all `processes` together take batch * processes
+    alignment  the pictures of a batch are padded to multiples of this
+    workers    processes that read ahead, two batches each; 0 reads when asked
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        augmentation: Augmentation,
+        neighbours: Neighbours,
+        *,
+        batch: int,
+        alignment: int,
+        seed: int,
+        rank: int = 0,
+        processes: int = 1,
+        workers: int = 0,
+    ) -> None:
+        if batch < 1 or not 0 <= rank < processes:
+            raise ValueError(
+                f'no batches of {batch} windows for process {rank} of {processes}; '
+                'batch is at least 1 and rank is counted from 0'
+            )
+        frames = tuple(frame for frame in dataset.frames if has_people(frame))
+        if not frames:
+            raise ValueError(
+                f'{dataset.name} has no frame with a known joint; are these its training labels?'
+            )
+        self._part = Part(seed, len(frames), batch, rank, processes)
+        self._steps = Steps(
+            dataset.name, frames, dataset.skeleton, augmentation, neighbours, self._part, alignment
+        )
+        self._workers = workers
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Return how many steps show every frame once."""
+        return self._part.steps_per_epoch
+
+    def batches(self, first_step: int) -> Iterator[ImageBatch]:
+        """
+        Yield the batches of `first_step` and after, for ever.
+
+        `ValueError` names a picture that can't be read.
+        """
+        loader = DataLoader(
+            self._steps,
+            batch_size=None,
+            sampler=count(first_step),
+            collate_fn=as_is,
+            num_workers=self._workers,
+            pin_memory=torch.cuda.is_available(),
+            # A fork of a process with threads may hang.
+            multiprocessing_context='forkserver' if self._workers else None,
+            worker_init_fn=one_thread,
+        )
+        for item in loader:
+            if isinstance(item, ValueError):
+                raise item
+            yield item.batch()
+
+
+@dataclass(frozen=True)
+class Part:
+    """Which items of `num_items` a process takes at a step."""
+
+    seed: int
+    num_items: int
+    batch: int
+    rank: int = 0
+    processes: int = 1
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Return how many steps take every item at least once."""
+        return -(-self.num_items // (self.batch * self.processes))
+
+    def of(self, step: int) -> list[tuple[int, tuple[int, ...]]]:
+        """Return the items of a step, each with a seed of its own."""
+        epoch, step_of_epoch = divmod(step, self.steps_per_epoch)
+        order = permutation(self.seed, epoch, self.num_items)
+        first = (step_of_epoch * self.processes + self.rank) * self.batch
+        return [
+            (int(order[place % self.num_items]), (self.seed, epoch, place))
+            for place in range(first, first + self.batch)
+        ]
+
+
+@lru_cache(maxsize=2)
+def permutation(seed: int, epoch: int, num_items: int) -> NDArray[np.int64]:
+    """Return the order of an epoch, the same in all processes."""
+    return np.random.default_rng((seed, epoch)).permutation(num_items)
+
+
+@dataclass(frozen=True)
+class Steps(TorchDataset[PackedSamples | ValueError]):
+    """From a step's number to its windows; what a worker process has."""
+
+    name: str
+    frames: Sequence[LabelledFrame]
+    skeleton: Skeleton
+    augmentation: Augmentation
+    neighbours: Neighbours
+    part: Part
+    alignment: int
+
+    def __getitem__(self, step: int) -> PackedSamples | ValueError:
+        """Return the windows of a step, or what is wrong: torch would bury it in a traceback."""
+        try:
+            samples = [
+                self.sample(item, np.random.default_rng(seed)) for item, seed in self.part.of(step)
+            ]
+        except ValueError as error:
+            return error
+        return PackedSamples.pack(samples, self.alignment)
+
+    def sample(self, item: int, rng: np.random.Generator) -> Sample:
+        """Read and augment a frame's window, or of another frame if that leaves nobody."""
+        for _ in range(MOST_DRAWS):
+            frame = self.frames[item]
+            window = read_window(frame, self.augmentation.neighbours(self.neighbours, rng))
+            sample = self.augmentation(window, frame.labels, self.skeleton, rng)
+            if sample is not None:
+                return sample
+            item = int(rng.integers(len(self.frames)))
+        raise ValueError(
+            f'augmentation left nobody in {MOST_DRAWS} windows of {self.name}; '
+            'do its labels fit the pictures?'
+        )
+
+
+def has_people(frame: LabelledFrame) -> bool:
+    """Tell whether any joint of a single person is known."""
+    labels = frame.labels
+    return bool((labels.keypoints[~labels.crowds, :, 2] > 0).any())
+
+
+def as_is(item: Any) -> Any:
+    """Return what a worker made, instead of torch's conversion."""
+    return item
+
+
+def one_thread(_: int) -> None:
+    """Leave other cores to the other workers."""
+    cv2.setNumThreads(0)
