@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> None:
     """Run every picture as a still and print the accuracy."""
     import pycocotools  # noqa: F401 - fails now, not after the pictures are through
 
-    from pavenet_core.metrics import MAX_PEOPLE, keypoint_ap, load_annotations
+    from pavenet_core.metrics.coco_file import MAX_PEOPLE, keypoint_ap, load_annotations
     from pavenet_core.runtime import VideoPoseEstimator
 
     estimator = VideoPoseEstimator(
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> None:
 def _predict(estimator: Any, folder: Path, images: list[dict[str, Any]]) -> list[dict[str, Any]]:
     from tqdm import tqdm
 
-    from pavenet_core.metrics import coco_results
+    from pavenet_core.metrics.coco_file import coco_results
     from pavenet_core.poses import Frame
     from pavenet_core.runtime import stream_poses
     from pavenet_core.video import read_image
@@ -76,7 +76,7 @@ def _predict(estimator: Any, folder: Path, images: list[dict[str, Any]]) -> list
 
 
 def _print_report(report: dict[str, Any]) -> None:
-    from pavenet_core.metrics import NAMES
+    from pavenet_core.metrics.coco_file import NAMES
 
     print(f'{report["model"]} on {report["images"]} images (OKS, COCO protocol)')
     for name in NAMES:
