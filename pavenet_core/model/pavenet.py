@@ -65,7 +65,7 @@ class PaveNet(nn.Module):
         return [*trunk, *(trunk[-1] * 2**i for i in range(1, levels - len(trunk) + 1))]
 
     def recompute_activations(self, wanted: bool) -> None:
-        """In training, keep of trunk and encoder what goes in, and run them again for gradients."""
+        """In training, keep what goes into trunk and encoder, and run them anew for gradients."""
         self.backbone.recompute = self.spatial_encoder.recompute = wanted
 
     def normalise(self, images: Tensor, valid_sizes: Tensor) -> Tensor:

@@ -50,6 +50,12 @@ def join(device: str = 'auto') -> Processes:
     return Processes(rank, count, place)
 
 
+def wait_for_all() -> None:
+    """Return when every process is here."""
+    if distributed.is_initialized():
+        distributed.barrier()
+
+
 def leave() -> None:
     """End the group, if there is one."""
     if distributed.is_initialized():

@@ -197,8 +197,8 @@ class Trainer:
                 write_file(self.folder / 'best.pt', self.weights())
         return accuracy
 
-    def _weights(self) -> dict[str, Any]:
-        """Return what `load_checkpoint` and later stages read."""
+    def weights(self) -> dict[str, Any]:
+        """Return the weights to keep, as `read_weights` reads them."""
         return {
             'config': self.model.config.to_json(),
             'average': self.averaged.state_dict(),
@@ -250,9 +250,7 @@ class Trainer:
 
 def build_criterion(model: PaveNet, recipe: Recipe) -> Criterion:
     """Build a recipe's losses."""
-    weights = LossWeights(
-        recipe.class_weight, recipe.keypoint_weight, oks=recipe.oks_weight
-    )
+    weights = LossWeights(recipe.class_weight, recipe.keypoint_weight, oks=recipe.oks_weight)
     return Criterion(
         model.config.skeleton,
         weights,

@@ -1,10 +1,9 @@
 """The file `metrics.jsonl`: one JSON object a line, of one update each."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-from collections.abc import Mapping
 
 
 def append(path: Path, step: int, kind: str, values: Mapping[str, float]) -> None:

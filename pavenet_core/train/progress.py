@@ -80,7 +80,9 @@ class Progress:
 
     def _write(self, step: int, kind: str, values: Mapping[str, float]) -> None:
         metrics_log.append(self._path, step, kind, values)
-        for name, value in values.items() if self._board is not None else ():
+        if self._board is None:
+            return
+        for name, value in values.items():
             self._board.add_scalar(f'{kind}/{name}', value, step)
 
 

@@ -1,7 +1,7 @@
 """How to train: everything but the network and the data, as one frozen dataclass."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from pavenet_core.config import ModelConfig
@@ -11,7 +11,6 @@ from pavenet_core.train.matcher import MatchCosts
 WORDS = {
     'schedule': ('step', 'cosine'),
     'frozen': ('authors', 'trunk', 'nothing'),
-    'augmentation': ('paper', 'official', 'finetune', 'canvas'),
     'precision': ('float32', 'bfloat16', 'float16'),
 }
 # Fields that may differ when a stopped run goes on: they do not change what is learned.
@@ -38,8 +37,9 @@ class Recipe:
                      Batch norms of a trunk always keep their statistics
     class_weight, keypoint_weight, oks_weight, proposals_per_person, match_costs
                      as `Criterion` takes them
-    augmentation     preset of `train/augmentation.py`, or 'canvas': the compact model's pictures
-    longest          pixels of an augmented picture's longer side; 0 takes the preset's
+    augmentation     preset of `train/augmentation.py`, its sizes scaled so that a picture's longer
+                     side is at most `longest` pixels, if that is not 0; or 'cached': the frozen
+                     trunk's maps of `shards` x 256 composed pictures, made once
     precision        of linear layers and convolutions; geometry and losses stay in float32
     recompute        forget activations of trunk and encoder, and compute them again for the
                      gradient: a third slower, several times smaller
@@ -68,9 +68,10 @@ class Recipe:
     keypoint_weight: float = 1.0
     oks_weight: float = 0.0
     proposals_per_person: int = 1
-    match_costs: MatchCosts = MatchCosts()
+    match_costs: MatchCosts = field(default=MatchCosts())
     augmentation: str = 'paper'
     longest: int = 0
+    shards: int = 0
     precision: str = 'float32'
     recompute: bool = False
     deterministic: bool = False
@@ -139,8 +140,7 @@ def official(config: ModelConfig) -> tuple[Recipe, ...]:
         decay_epochs=(7,),
         class_weight=2.0,
         update_windows=8 if small else 16,
-        augmentation='official',
-        longest=1400 if config.num_frames == 3 else 1000,
+        augmentation='official_large' if config.num_frames == 3 else 'official_t5',
     )
     posetrack = replace(
         coco,
@@ -149,7 +149,7 @@ def official(config: ModelConfig) -> tuple[Recipe, ...]:
         epochs=20,
         decay_epochs=(10,) if small else (15,),
         class_weight=0.5,
-        longest=1200 if config.num_frames == 3 else 1000,
+        augmentation='official' if config.num_frames == 3 else 'official_t5',
     )
     return coco, posetrack
 
@@ -168,6 +168,9 @@ def finetune(config: ModelConfig) -> tuple[Recipe, ...]:
         batch=4,
         frozen='nothing',
         augmentation='finetune',
+        longest=config.input_long_side,
+        shards=0,
+        precision='float32',
     )
     return (stage,)
 
@@ -181,7 +184,7 @@ def compact(config: ModelConfig) -> tuple[Recipe, ...]:
 # that is chance, and all end with the same score. These let the higher score win, and grow.
 COMPACT = Recipe(
     name='compact',
-    data='windows',
+    data='images',
     steps=2500,
     rate=4e-4,
     schedule='cosine',
@@ -196,7 +199,8 @@ COMPACT = Recipe(
     oks_weight=2.0,
     proposals_per_person=4,
     match_costs=MatchCosts(classification=3.0, keypoint=10.0, oks=4.0),
-    augmentation='canvas',
+    augmentation='cached',
+    shards=40,
     precision='bfloat16',
 )
 

@@ -21,19 +21,6 @@ log = logging.getLogger(__name__)
 IMAGENET, RANDOM = 'imagenet', 'random'  # trunks that are no file
 
 
-class Wanted(NamedTuple):
-    """
-    Which network to train; None leaves it to the weights, or to the recipe's own.
-
-    preset  name of a configuration
-    trunk   where there are no weights: 'imagenet', 'random', or a file of MoveNet's weights
-    """
-
-    preset: str | None = None
-    num_frames: int | None = None
-    trunk: str = IMAGENET
-
-
 class Start(NamedTuple):
     """Hold a network to train, and the losses' densities where they were trained before."""
 
@@ -55,17 +42,16 @@ def read_any_weights(path: Path) -> Weights:
     return Weights(official.config, official.network, official.flows)
 
 
-def wanted_config(wanted: Wanted, weights: Weights | None, default: str) -> ModelConfig:
-    """Return the configuration to train, its skeleton yet to be the data's."""
-    preset = wanted.preset or (default if weights is None else None)
+def choose_config(
+    preset: str | None, num_frames: int | None, weights: Weights | None
+) -> ModelConfig:
+    """Return a preset's network, or that of the weights, for so many frames."""
     if preset is not None and preset not in PRESETS:
         raise ValueError(f'no model {preset!r}; there are {sorted(PRESETS)}')
-    if preset is not None:
-        config = PRESETS[preset]
-    else:
-        assert weights is not None
-        config = weights.config
-    return config.with_frames(wanted.num_frames or config.num_frames)
+    if preset is None and weights is None:
+        raise ValueError('neither a model nor weights are given')
+    config = weights.config if preset is None and weights else PRESETS[preset or '']
+    return config if num_frames is None else config.with_frames(num_frames)
 
 
 def start(config: ModelConfig, weights: Weights | None, trunk: str, skeleton: Skeleton) -> Start:
@@ -101,7 +87,7 @@ def take_weights(model: PaveNet, weights: Weights) -> dict[str, Tensor]:
     """
     config, network = weights.config, weights.network
     if config.skeleton != model.config.skeleton:
-        network = adapt_skeleton(network, config.skeleton, model.config.skeleton)
+        network, config = adapt_skeleton(network, config, model.config.skeleton)
     if config.num_frames != model.config.num_frames:
         network = widened(network, config, model.config.num_frames)
     own = model.state_dict()

@@ -41,7 +41,9 @@ def find_people(model: PaveNet, frame: LabelledFrame, neighbours: Neighbours) ->
     images = {index: frame.clip.read(index) for index in set(indices)}
     height, width = images[frame.index].shape[:2]
     device = model.pixel_mean.device
-    fitted = np.stack([fit(images[i], config.input_long_side, images[frame.index]) for i in indices])
+    fitted = np.stack(
+        [fit(images[i], config.input_long_side, images[frame.index]) for i in indices]
+    )
     size = torch.tensor([fitted.shape[1:3]], device=device)
     alignment = config.input_alignment
     padded = [-(-side // alignment) * alignment for side in fitted.shape[1:3]]
