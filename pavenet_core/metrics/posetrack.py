@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pavenet_core.data.dataset import Dataset, LabelledFrame
+from pavenet_core.data.dataset import Dataset, Labels
 from pavenet_core.metrics.polygon import inside
 from pavenet_core.metrics.precision_recall import RankedAnswers
 from pavenet_core.poses import Poses
@@ -66,9 +66,9 @@ def posetrack_answers(dataset: Dataset, poses: Sequence[Poses]) -> dict[str, Ran
         if not len(frame.labels.keypoints):
             continue
         marked = frame.labels.keypoints[..., 2] > 0
-        marked &= ~_ignored(frame, frame.labels.keypoints[..., :2])
-        counts = ~_ignored(frame, people.keypoints_px)
-        hits = assign(_within_reach(frame, marked, people, counts), marked)
+        marked &= outside_ignored(frame.labels, frame.labels.keypoints[..., :2])
+        counts = outside_ignored(frame.labels, people.keypoints_px)
+        hits = assign(_within_reach(frame.labels, marked, people, counts), marked)
         scores.append(np.where(counts, people.keypoint_scores.astype(float), np.nan)[:, order])
         right.append(hits[:, order])
         labelled += marked.sum(0)[order]
@@ -105,6 +105,14 @@ def assign(near: Right, marked: Right) -> Right:
     return np.asarray(near[everyone, target] & wins[:, None], bool)
 
 
+def outside_ignored(labels: Labels, points: NDArray[np.float32]) -> Right:
+    """Say which points, (..., 2), lie in none of the frame's ignored regions."""
+    outside = np.ones(points.shape[:-1], bool)
+    for region in labels.ignore_regions:
+        outside &= ~inside(points, region)
+    return outside
+
+
 def check_posetrack(dataset: Dataset) -> None:
     """Refuse, in one sentence, labels that PoseTrack's AP cannot be had from."""
     if set(dataset.skeleton.names) != set(POSETRACK15.names):
@@ -121,20 +129,13 @@ def check_posetrack(dataset: Dataset) -> None:
             )
 
 
-def _within_reach(frame: LabelledFrame, marked: Right, people: Poses, counts: Right) -> Right:
-    x0, y0, x1, y1 = frame.labels.head_boxes.astype(float).T
+def _within_reach(labels: Labels, marked: Right, people: Poses, counts: Right) -> Right:
+    x0, y0, x1, y1 = labels.head_boxes.astype(float).T
     head_size = HEAD_SHARE * np.sqrt((x1 - x0) ** 2 + (y1 - y0) ** 2)
-    offsets = people.keypoints_px[:, None].astype(float) - frame.labels.keypoints[..., :2]
+    offsets = people.keypoints_px[:, None].astype(float) - labels.keypoints[..., :2]
     with np.errstate(divide='ignore', invalid='ignore'):  # nothing is near a head of no size
         near = np.sqrt(np.square(offsets).sum(-1)) / head_size[:, None] <= REACH
     return np.asarray(near & marked & counts[:, None], bool)
-
-
-def _ignored(frame: LabelledFrame, points: NDArray[np.float32]) -> Right:
-    ignored = np.zeros(points.shape[:-1], bool)
-    for region in frame.labels.ignore_regions:
-        ignored |= inside(points, region)
-    return ignored
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -12,7 +12,6 @@ from pavenet_core.poses import Frame, Poses
 from pavenet_core.runtime.blocks import Features
 from pavenet_core.runtime.feature_buffer import FeatureBuffer, Window
 from pavenet_core.runtime.pose_model import PoseModel
-from pavenet_core.runtime.postprocess import select_people, to_poses
 
 
 @dataclass(frozen=True)
@@ -101,23 +100,17 @@ class VideoPoseEstimator:
         self._buffer.reset()
 
     def _encode(self, image: NDArray[np.uint8]) -> _Encoded:
-        features = self._model.spatial_encoder(self._model.fit(image))
+        features = self._model.encode(image)
         self.encodes += 1
         return _Encoded((image.shape[1], image.shape[0]), features)
 
     def _decode(self, window: Window[_Encoded]) -> Poses:
-        frames = [encoded.features for encoded in window.values]
-        scores, poses = self._model.pose_decoder(frames)
-        people = select_people(scores, self.score_threshold, self.max_people)
-        keypoints, sigmas = self._model.joint_decoder(frames, poses.take(people, axis=2))
-        return to_poses(
-            window.stamp_ns,
-            window.key.size,
-            scores[people],
-            keypoints,
-            sigmas,
-            self.metadata.skeleton,
-            self.metadata.postprocess,
+        return self._model.decode(
+            [encoded.features for encoded in window.values],
+            stamp_ns=window.stamp_ns,
+            size=window.key.size,
+            score_threshold=self.score_threshold,
+            max_people=self.max_people,
         )
 
 

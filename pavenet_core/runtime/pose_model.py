@@ -1,9 +1,15 @@
 """One model in memory, for any number of videos."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pavenet_core.bundle import BundleMetadata, load_bundle
-from pavenet_core.runtime.blocks import JointDecoder, PoseDecoder, SpatialEncoder
+from pavenet_core.poses import Poses
+from pavenet_core.runtime.blocks import Features, JointDecoder, PoseDecoder, SpatialEncoder
+from pavenet_core.runtime.postprocess import select_people, to_poses
 from pavenet_core.runtime.preprocess import ImageFitter
 from pavenet_core.runtime.session import SessionConfig
 
@@ -41,3 +47,35 @@ class PoseModel:
         """Return the onnxruntime providers really in use."""
         blocks = (self.spatial_encoder, self.pose_decoder, self.joint_decoder)
         return tuple(dict.fromkeys(p for block in blocks for p in block.graph.providers))
+
+    def encode(self, image: NDArray[np.uint8]) -> Features:
+        """Return what windows need of a picture, (h, w, 3) uint8 BGR."""
+        return self.spatial_encoder(self.fit(image))
+
+    def decode(
+        self,
+        window: Sequence[Features],
+        *,
+        stamp_ns: int,
+        size: tuple[int, int],
+        score_threshold: float,
+        max_people: int,
+    ) -> Poses:
+        """
+        Find the people of a window's key frame.
+
+        window           T encoded frames, earliest first
+        stamp_ns, size   of the key frame; width and height in pixels of the source picture
+        """
+        scores, poses = self.pose_decoder(window)
+        people = select_people(scores, score_threshold, max_people)
+        keypoints, sigmas = self.joint_decoder(window, poses.take(people, axis=2))
+        return to_poses(
+            stamp_ns,
+            size,
+            scores[people],
+            keypoints,
+            sigmas,
+            self.metadata.skeleton,
+            self.metadata.postprocess,
+        )
