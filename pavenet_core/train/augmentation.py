@@ -64,7 +64,8 @@ class Augmentation:
     All frames of a window change alike, but for what makes a video of a still and what hides
     things in the key frame.
 
-    distortion_share       of each of brightness, contrast, saturation, hue and channel order
+    distortion_share       of each of brightness, contrast, saturation and hue
+    channel_share          of another order of blue, green and red
     brightness             added at most, of 255
     hue                    degrees turned at most
     rotation               degrees at most, about the centre
@@ -87,6 +88,7 @@ class Augmentation:
 
     # as the authors
     distortion_share: float = 0.5
+    channel_share: float = 0.5
     brightness: float = 32
     contrast: tuple[float, float] = (0.5, 1.5)
     saturation: tuple[float, float] = (0.5, 1.5)
@@ -112,6 +114,14 @@ class Augmentation:
     max_skip: int = 3
     no_future_share: float = 0
 
+    def __post_init__(self) -> None:
+        """Refuse impossible values, naming them."""
+        for name, value in asdict(self).items():
+            if name.endswith('_share') and not 0 <= value <= 1:
+                raise ValueError(f'{name} is a probability from 0 to 1, got {value}')
+            if isinstance(value, tuple) and list(value) != sorted(value):
+                raise ValueError(f'{name} must rise, got {value}')
+
     def __call__(
         self,
         window: Sequence[Image],
@@ -127,7 +137,7 @@ class Augmentation:
         window  T pictures (h, w, 3) uint8 of one size, blue-green-red
         labels  of its key frame, the middle one
         """
-        degrees = int(rng.integers(self.still_turn[0], self.still_turn[1] + 1))
+        degrees = self.draw_turn(rng)
         view = self.draw_view(window[0].shape[:2], rng)
         people = move_people(
             labels, view.matrix, view.size, skeleton.mirror if view.mirrored else None
@@ -153,11 +163,16 @@ class Augmentation:
             drawn = replace(drawn, lookahead=0)
         return drawn
 
+    def draw_turn(self, rng: np.random.Generator) -> int:
+        """Draw the degrees that a still turns from frame to frame."""
+        return int(rng.integers(self.still_turn[0], self.still_turn[1] + 1))
+
     def draw_distortion(self, rng: np.random.Generator) -> Distortion:
         """Draw the change of colours."""
         return Distortion(
             rng,
             share=self.distortion_share,
+            channel_share=self.channel_share,
             brightness=self.brightness,
             contrast=self.contrast,
             saturation=self.saturation,
@@ -197,7 +212,7 @@ class Augmentation:
             if id(frame) in drawn:
                 images[index] = images[drawn[id(frame)]]
             else:
-                warp(distortion(frame), view.matrix, images[index], view.border)
+                images[index] = warp(distortion(frame), view.matrix, view.size, view.border)
                 drawn[id(frame)] = index
         return images
 
@@ -259,6 +274,7 @@ FINETUNE = replace(
 TEST = replace(
     PAPER,
     distortion_share=0,
+    channel_share=0,
     rotation=0,
     flip_share=0,
     short_side=(800, 800),

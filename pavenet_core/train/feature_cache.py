@@ -1,27 +1,31 @@
 """Keep what a frozen trunk says of many random canvases, so that training skips the trunk."""
 
 import json
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from pavenet_core.config import ModelConfig
-from pavenet_core.model import PaveNet
-from pavenet_core.model.spatial_encoder import Memory
 from pavenet_core.train.canvas import CanvasMaker
+from pavenet_core.train.order import Share, permutation
 from pavenet_core.train.sample import Sample
 from pavenet_core.train.targets import Targets
+
+if TYPE_CHECKING:
+    from pavenet_core.model import PaveNet
+    from pavenet_core.model.spatial_encoder import Memory
 
 SHARD = 256  # canvases a folder
 CANVAS = (384, 512)  # height, width in pixels; every fourth shard has them exchanged
 
 
-def fill_cache(folder: Path, model: PaveNet, maker: CanvasMaker, shards: range) -> Iterator[Path]:
+def fill_cache(
+    folder: Path, model: 'PaveNet', maker: CanvasMaker, shards: Sequence[int]
+) -> Iterator[Path]:
     """
     Write the shards that are not there yet and yield each one's path.
 
@@ -31,7 +35,7 @@ def fill_cache(folder: Path, model: PaveNet, maker: CanvasMaker, shards: range) 
         path = folder / f'{index:05d}'
         if not path.is_dir():
             size = CANVAS[::-1] if index % 4 == 3 else CANVAS
-            rng = np.random.default_rng((index, maker.num_frames))
+            rng = np.random.default_rng((index, maker.neighbours.num_frames))
             _write_shard(path, model.eval(), maker, size, rng)
         yield path
 
@@ -39,7 +43,7 @@ def fill_cache(folder: Path, model: PaveNet, maker: CanvasMaker, shards: range) 
 @torch.inference_mode()
 def _write_shard(
     path: Path,
-    model: PaveNet,
+    model: 'PaveNet',
     maker: CanvasMaker,
     size: tuple[int, int],
     rng: np.random.Generator,
@@ -63,6 +67,33 @@ def _write_shard(
     unfinished.rename(path)
 
 
+@dataclass(frozen=True)
+class MapBatch:
+    """
+    Windows as the backbone's maps.
+
+    maps         [(B*T, C_i, h_i, w_i)] float, of one canvas size
+    valid_sizes  (B*T, 2) int64, height and width of the canvases
+    """
+
+    maps: list[Tensor]
+    valid_sizes: Tensor
+    targets: list[Targets]
+
+    def to(self, device: torch.device) -> 'MapBatch':
+        """Return it on a device."""
+        return replace(
+            self,
+            maps=[level.to(device) for level in self.maps],
+            valid_sizes=self.valid_sizes.to(device),
+            targets=[target.to(device) for target in self.targets],
+        )
+
+    def encode(self, model: 'PaveNet') -> 'Memory':
+        """Run the neck and encoder on all frames."""
+        return model.encode_maps(self.maps, self.valid_sizes)
+
+
 class CachedShard:
     """One folder of the cache: `maps[level]` (SHARD, T, C_i, h_i, w_i) and the labels."""
 
@@ -73,10 +104,11 @@ class CachedShard:
         self.size = (int(data['size'][0]), int(data['size'][1]))
         self.targets = [self._targets(label, num_keypoints) for label in data['labels']]
 
-    def batch(self, indices: np.ndarray) -> tuple[list[Tensor], list[Targets]]:
-        """Return the maps [(B*T, C_i, h_i, w_i)] and targets of some canvases."""
-        maps = [torch.from_numpy(m[indices]).flatten(0, 1).float() for m in self.maps]
-        return maps, [self.targets[i] for i in indices]
+    def batch(self, indices: Sequence[int]) -> MapBatch:
+        """Return some canvases."""
+        maps = [torch.from_numpy(m[list(indices)]).flatten(0, 1).float() for m in self.maps]
+        sizes = torch.tensor([self.size] * len(maps[0]))
+        return MapBatch(maps, sizes, [self.targets[i] for i in indices])
 
     def _targets(self, label: dict[str, Any], num_keypoints: int) -> Targets:
         persons = np.array(label['persons'], np.float32).reshape(-1, num_keypoints, 3)
@@ -89,32 +121,56 @@ class CachedShard:
         return sample.targets()
 
 
-def cached_batches(
-    folder: Path, config: ModelConfig, batch: int, seed: int
-) -> Iterator[tuple[Callable[[PaveNet], Memory], list[Targets]]]:
+class CachedLoader:
     """
-    Draw batches from the cache for ever, each epoch in a new order.
+    Endless batches of the cache; that of a step depends on (seed, step, rank, processes) alone.
 
-    Shards written meanwhile join at the next epoch.
+    A batch is of one shard, so of one canvas size; each epoch composes them anew.
     """
-    rng = np.random.default_rng(seed)
-    shards: dict[Path, CachedShard] = {}
-    while True:
-        for path in sorted(folder.glob('[0-9]' * 5)):
-            if path not in shards:
-                shards[path] = CachedShard(path, len(config.skeleton))
-        if not shards:
-            raise ValueError(f'{folder} holds no cached shards')
-        chunks = [
-            (shard, order)
-            for shard in shards.values()
-            for order in rng.permutation(SHARD).reshape(-1, batch)
-        ]
-        for index in rng.permutation(len(chunks)):
-            shard, order = chunks[index]
-            maps, targets = shard.batch(order)
-            sizes = torch.tensor([shard.size] * len(maps[0]))
-            yield (
-                partial(PaveNet.encode_maps, maps=maps, valid_sizes=sizes),
-                targets,
+
+    def __init__(
+        self,
+        folder: Path,
+        num_keypoints: int,
+        *,
+        batch: int,
+        seed: int,
+        rank: int = 0,
+        processes: int = 1,
+    ) -> None:
+        paths = sorted(folder.glob('[0-9]' * 5))
+        if not paths:
+            raise ValueError(f'{folder} holds no cached shards; fill it first')
+        self._shards = [CachedShard(path, num_keypoints) for path in paths]
+        self._batch, self._seed = batch, seed
+        if not 1 <= batch <= self._shard_size:
+            raise ValueError(
+                f'a batch of {batch} is not to be had from shards of {self._shard_size}; '
+                'take one of 1 to that'
             )
+        num_batches = len(paths) * (self._shard_size // batch)
+        self._share = Share(seed, num_batches, 1, rank, processes)
+
+    @property
+    def _shard_size(self) -> int:
+        return min(len(shard.targets) for shard in self._shards)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Return how many steps show every canvas once, but for a rest that fills no batch."""
+        return self._share.steps_per_epoch
+
+    def batches(self, first_step: int) -> Iterator[MapBatch]:
+        """Yield the batches of `first_step` and after, for ever."""
+        step = first_step
+        while True:
+            yield self._of(step)
+            step += 1
+
+    def _of(self, step: int) -> MapBatch:
+        epoch = step // self.steps_per_epoch
+        ((number, _),) = self._share.of(step)
+        part, index = divmod(number, len(self._shards))
+        # Each shard has an order of its own in each epoch.
+        order = permutation((self._seed, epoch, index + 1), self._shard_size)
+        return self._shards[index].batch(order[part * self._batch :][: self._batch].tolist())

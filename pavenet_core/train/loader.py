@@ -1,22 +1,20 @@
 """Batches for training: drawn, read and augmented in worker processes."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
 
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from pavenet_core.data.dataset import Dataset, LabelledFrame, Neighbours
-from pavenet_core.skeleton import Skeleton
 from pavenet_core.train.augmentation import Augmentation
 from pavenet_core.train.batch import ImageBatch, PackedSamples
+from pavenet_core.train.order import Seed, Share
 from pavenet_core.train.sample import Sample
 from pavenet_core.train.window import read_window
 
@@ -49,26 +47,21 @@ class Loader:
         processes: int = 1,
         workers: int = 0,
     ) -> None:
-        if batch < 1 or not 0 <= rank < processes:
-            raise ValueError(
-                f'no batches of {batch} windows for process {rank} of {processes}; '
-                'batch is at least 1 and rank is counted from 0'
-            )
         frames = tuple(frame for frame in dataset.frames if has_people(frame))
         if not frames:
             raise ValueError(
                 f'{dataset.name} has no frame with a known joint; are these its training labels?'
             )
-        self._part = Part(seed, len(frames), batch, rank, processes)
+        self._share = Share(seed, len(frames), batch, rank, processes)
         self._steps = Steps(
-            dataset.name, frames, dataset.skeleton, augmentation, neighbours, self._part, alignment
+            replace(dataset, frames=frames), augmentation, neighbours, self._share, alignment
         )
         self._workers = workers
 
     @property
     def steps_per_epoch(self) -> int:
         """Return how many steps show every frame once."""
-        return self._part.steps_per_epoch
+        return self._share.steps_per_epoch
 
     def batches(self, first_step: int) -> Iterator[ImageBatch]:
         """
@@ -86,6 +79,7 @@ class Loader:
             # A fork of a process with threads may hang.
             multiprocessing_context='forkserver' if self._workers else None,
             worker_init_fn=one_thread,
+            generator=torch.Generator(),  # else it draws from the one that dropout draws from
         )
         for item in loader:
             if isinstance(item, ValueError):
@@ -94,70 +88,35 @@ class Loader:
 
 
 @dataclass(frozen=True)
-class Part:
-    """Which items of `num_items` a process takes at a step."""
-
-    seed: int
-    num_items: int
-    batch: int
-    rank: int = 0
-    processes: int = 1
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Return how many steps take every item at least once."""
-        return -(-self.num_items // (self.batch * self.processes))
-
-    def of(self, step: int) -> list[tuple[int, tuple[int, ...]]]:
-        """Return the items of a step, each with a seed of its own."""
-        epoch, step_of_epoch = divmod(step, self.steps_per_epoch)
-        order = permutation(self.seed, epoch, self.num_items)
-        first = (step_of_epoch * self.processes + self.rank) * self.batch
-        return [
-            (int(order[place % self.num_items]), (self.seed, epoch, place))
-            for place in range(first, first + self.batch)
-        ]
-
-
-@lru_cache(maxsize=2)
-def permutation(seed: int, epoch: int, num_items: int) -> NDArray[np.int64]:
-    """Return the order of an epoch, the same in all processes."""
-    return np.random.default_rng((seed, epoch)).permutation(num_items)
-
-
-@dataclass(frozen=True)
 class Steps(TorchDataset[PackedSamples | ValueError]):
     """From a step's number to its windows; what a worker process has."""
 
-    name: str
-    frames: Sequence[LabelledFrame]
-    skeleton: Skeleton
+    dataset: Dataset
     augmentation: Augmentation
     neighbours: Neighbours
-    part: Part
+    share: Share
     alignment: int
 
     def __getitem__(self, step: int) -> PackedSamples | ValueError:
         """Return the windows of a step, or what is wrong: torch would bury it in a traceback."""
         try:
-            samples = [
-                self.sample(item, np.random.default_rng(seed)) for item, seed in self.part.of(step)
-            ]
+            samples = [self.sample(item, seed) for item, seed in self.share.of(step)]
         except ValueError as error:
             return error
         return PackedSamples.pack(samples, self.alignment)
 
-    def sample(self, item: int, rng: np.random.Generator) -> Sample:
-        """Read and augment a frame's window, or of another frame if that leaves nobody."""
+    def sample(self, item: int, seed: Seed) -> Sample:
+        """Read and augment a frame's window; another's where that leaves nobody."""
+        rng = np.random.default_rng(seed)
         for _ in range(MOST_DRAWS):
-            frame = self.frames[item]
+            frame = self.dataset.frames[item]
             window = read_window(frame, self.augmentation.neighbours(self.neighbours, rng))
-            sample = self.augmentation(window, frame.labels, self.skeleton, rng)
+            sample = self.augmentation(window, frame.labels, self.dataset.skeleton, rng)
             if sample is not None:
                 return sample
-            item = int(rng.integers(len(self.frames)))
+            item = int(rng.integers(len(self.dataset.frames)))
         raise ValueError(
-            f'augmentation left nobody in {MOST_DRAWS} windows of {self.name}; '
+            f'augmentation left nobody in {MOST_DRAWS} windows of {self.dataset.name}; '
             'do its labels fit the pictures?'
         )
 

@@ -14,9 +14,9 @@ class Distortion:
     """
     One draw of mmdet's photometric distortion, to be applied to all frames of a window.
 
-    Each change comes with probability `share`: brightness adds, contrast and saturation multiply,
-    hue turns by degrees, channels change places; contrast comes before or after the two of hue and
-    saturation. Unlike theirs, values end at 0 and 255 after each change.
+    Each change comes with a probability: brightness adds, contrast and saturation multiply, hue
+    turns by degrees, channels change places. Contrast comes either right after brightness or after
+    hue. Values end at 0 and 255 between changes; theirs, at the network's door or not at all.
     """
 
     def __init__(
@@ -24,6 +24,7 @@ class Distortion:
         rng: np.random.Generator,
         *,
         share: float,
+        channel_share: float,
         brightness: float,
         contrast: tuple[float, float],
         saturation: tuple[float, float],
@@ -41,7 +42,7 @@ class Distortion:
         self.saturation = drawn(*saturation, 1)
         self.hue = drawn(-hue, hue, 0)
         order = rng.permutation(3)
-        self.channels = order if rng.random() < share else np.arange(3)
+        self.channels = order if rng.random() < channel_share else np.arange(3)
 
     def __call__(self, image: Image) -> Image:
         """Return the picture distorted."""

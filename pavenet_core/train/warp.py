@@ -51,21 +51,20 @@ def turn(degrees: float, center: tuple[float, float]) -> Matrix:
     return shift(*center) @ around @ shift(-center[0], -center[1])
 
 
-def warp(image: Image, matrix: Matrix, out: Image, border: Color | None) -> None:
-    """Draw the moved picture into `out` (h, w, 3); without a border colour, edges go on."""
+def warp(image: Image, matrix: Matrix, size: tuple[int, int], border: Color | None) -> Image:
+    """Return the moved picture, of a height and width; without a border colour, edges go on."""
     # OpenCV counts from the centre of the first pixel.
     centred = shift(-0.5, -0.5) @ matrix @ shift(0.5, 0.5)
     mode = cv2.BORDER_REPLICATE if border is None else cv2.BORDER_CONSTANT
-    height, width = out.shape[:2]
-    cv2.warpAffine(
+    moved = cv2.warpAffine(
         image,
         centred[:2],
-        (width, height),
-        dst=out,
+        size[::-1],
         flags=cv2.INTER_LINEAR,
         borderMode=mode,
         borderValue=border or (0, 0, 0),
     )
+    return np.asarray(moved, np.uint8)
 
 
 def move_points(matrix: Matrix, points: NDArray[np.floating]) -> Points:

@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from pavenet_core.data.dataset import Image, LabelledFrame, Neighbours
 from pavenet_core.train.warp import turn, warp
 
@@ -41,6 +39,4 @@ def as_video(window: Sequence[Image], degrees: float) -> list[Image]:
 def _turned(image: Image, degrees: float) -> Image:
     """Turn clockwise about the middle; what was outside is black."""
     height, width = image.shape[:2]
-    out = np.empty_like(image)
-    warp(image, turn(degrees, (width // 2, height // 2)), out, (0, 0, 0))
-    return out
+    return warp(image, turn(degrees, (width // 2, height // 2)), (height, width), (0, 0, 0))
