@@ -5,8 +5,7 @@ They differ in how a picture's clip is found (`_place`) and in which fields a pe
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from pavenet_core.data.category import Category, read_category
 from pavenet_core.data.clips import Place, place_frames, place_sequence, stamps
 from pavenet_core.data.dataset import Clip, LabelledFrame
+from pavenet_core.data.naming import naming
 from pavenet_core.data.people import Person, corners, to_labels
 from pavenet_core.data.pictures import Pictures
 from pavenet_core.data.video_frames import extract_frames, reach
@@ -36,12 +36,12 @@ def read_coco(
     category = read_category(data['categories'])
     people: dict[int, list[Person]] = defaultdict(list)
     for number, person in enumerate(data['annotations']):
-        with _naming('annotation', person.get('id', f'number {number}')):
+        with naming('annotation', person.get('id', f'number {number}')):
             if person.get('category_id', category.id) == category.id:
                 people[person['image_id']].append(_person(person, category))
     images = list(data['images'])
     for number, image in enumerate(images):
-        with _naming('image', image.get('id', f'number {number}')):
+        with naming('image', image.get('id', f'number {number}')):
             image['id'], image['file_name' if 'video' not in image else 'frame_id']
     ids = {image['id'] for image in images}
     if len(ids) < len(images):
@@ -65,7 +65,7 @@ def is_labelled(image: Entry) -> bool:
 def _frame(
     image: Entry, place: Place, people: Sequence[Person], category: Category
 ) -> LabelledFrame:
-    with _naming('image', image['id']):
+    with naming('image', image['id']):
         regions = polygons(image.get('ignore_regions_x'), image.get('ignore_regions_y'))
     size = None
     if image.get('width') and image.get('height'):
@@ -110,8 +110,9 @@ def polygons(xs: Any, ys: Any) -> list[NDArray[np.float32]]:
     xs, ys = xs or [], ys or []
     if xs and not isinstance(xs[0], list):  # one region, not in a list of its own
         xs, ys = [xs], [ys]
-    pairs = zip(xs, ys, strict=True)
-    regions = [np.array(list(zip(x, y, strict=True)), np.float32) for x, y in pairs]
+    if [len(x) for x in xs] != [len(y) for y in ys]:
+        raise ValueError('"ignore_regions_x" and "ignore_regions_y" have not the same lengths')
+    regions = [np.array([x, y], np.float32).T for x, y in zip(xs, ys, strict=True)]
     return [region for region in regions if len(region) >= 3]
 
 
@@ -180,7 +181,7 @@ def _of_video(
     name: str, images: Sequence[Entry], pictures: Pictures, fps: float | None
 ) -> dict[int, Place]:
     for image in images:
-        with _naming('image', image['id']):
+        with naming('image', image['id']):
             image['frame_id']
     ordered = sorted(images, key=lambda image: int(image['frame_id']))
     numbers = [int(image['frame_id']) for image in ordered]
@@ -199,14 +200,3 @@ def _of_folder(name: str, images: Sequence[Entry], pictures: Pictures) -> dict[i
     listed = [image['file_name'] for image in images]
     found = place_sequence(pictures, name, listed, list(needed)) if needed else {}
     return {needed[picture]: place for picture, place in found.items()}
-
-
-@contextmanager
-def _naming(kind: str, name: Any) -> Iterator[None]:
-    """Say which entry of the file is wrong."""
-    try:
-        yield
-    except KeyError as error:
-        raise ValueError(f'{kind} {name} has no {error}') from error
-    except (TypeError, ValueError) as error:
-        raise ValueError(f'{kind} {name}: {error}') from error

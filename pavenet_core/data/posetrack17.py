@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from pavenet_core.data.clips import place_sequence
 from pavenet_core.data.dataset import LabelledFrame
+from pavenet_core.data.naming import naming
 from pavenet_core.data.people import Person, to_labels
 from pavenet_core.data.pictures import Pictures, split_number
 from pavenet_core.skeleton import POSETRACK15
@@ -34,18 +35,24 @@ def read_posetrack17(
     number  of the sequence in its dataset; as frames have no numbers of their own, the image ids
             are made of it and of the files' numbers
     """
-    entries = [(str(scalar(entry['image'])['name']), entry) for entry in data['annolist']]
-    labelled = {name: entry for name, entry in entries if is_labelled(entry)}
+    entries: list[tuple[str, Entry]] = []
+    for index, entry in enumerate(data['annolist'], 1):
+        with naming('annolist entry', index):
+            entries.append((str(scalar(entry['image'])['name']), entry))
+    labelled = [name for name, entry in entries if is_labelled(entry)]
     if not labelled:
         return []
     folders = {PurePosixPath(name).parent for name, _ in entries}
     if len(folders) > 1:
         raise ValueError(f'it lists pictures of {len(folders)} folders, one sequence expected')
-    places = place_sequence(pictures, sequence, [name for name, _ in entries], list(labelled))
+    places = place_sequence(pictures, sequence, [name for name, _ in entries], labelled)
     frames = []
-    for name, entry in labelled.items():
-        people = [_person(rect) for rect in as_list(entry.get('annorect'))]
-        regions = [_polygon(region) for region in as_list(entry.get('ignore_regions'))]
+    for index, (name, entry) in enumerate(entries, 1):
+        if name not in labelled:
+            continue
+        with naming('annolist entry', index):
+            people = [_person(rect) for rect in as_list(entry.get('annorect'))]
+            regions = [_polygon(region) for region in as_list(entry.get('ignore_regions'))]
         labels = to_labels(people, len(POSETRACK15), [r for r in regions if len(r) >= 3])
         image_id = number * FRAMES_OF_A_SEQUENCE + split_number(name)[1]
         frames.append(LabelledFrame(*places[name], image_id, labels))
@@ -65,7 +72,10 @@ def _person(rect: Entry) -> Person:
         for point in as_list(points.get('point')):
             # Occluded ones (`is_visible` 0) have a place and count, as in the evaluation.
             place = scalar(point['x']), scalar(point['y']), 1
-            keypoints[INDEX[int(scalar(point['id']))]] = place
+            number = int(scalar(point['id']))
+            if not 0 <= number < len(POINTS):
+                raise ValueError(f'a point has number {number}, 0 to {len(POINTS) - 1} expected')
+            keypoints[INDEX[number]] = place
     head_box = None
     if 'x1' in rect:
         x0, y0, x1, y1 = (float(scalar(rect[side])) for side in ('x1', 'y1', 'x2', 'y2'))

@@ -1,0 +1,49 @@
+"""The words that readers, augmentation and trainer share."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from pavenet_core.data.dataset import Clip, Neighbours
+
+CLIP = Clip('walk', tuple(Path(f'{n}.jpg') for n in range(6)))
+FAST = Clip('walk', CLIP.files, stamps_ns=tuple(n * 20_000_000 for n in range(6)))
+
+
+@pytest.mark.parametrize(
+    ('neighbours', 'key', 'expected'),
+    [
+        (Neighbours(3), 2, (1, 2, 3)),
+        (Neighbours(1), 2, (2,)),
+        (Neighbours(5, step=2), 2, (0, 0, 2, 4, 5)),
+        (Neighbours(3), 0, (0, 0, 1)),
+        (Neighbours(3), 5, (4, 5, 5)),
+        (Neighbours(5), 0, (0, 0, 0, 1, 2)),
+        (Neighbours(3, lookahead=0), 2, (1, 2, 2)),
+        (Neighbours(5, lookahead=1), 2, (0, 1, 2, 3, 3)),
+        (Neighbours(3, interval_ns=40_000_000), 2, (1, 2, 3)),  # no stamps: by number
+    ],
+)
+def test_the_window_stays_inside_the_clip(
+    neighbours: Neighbours, key: int, expected: tuple[int, ...]
+) -> None:
+    assert neighbours.indices(CLIP, key) == expected
+
+
+def test_with_stamps_the_window_goes_by_time() -> None:
+    assert Neighbours(3, interval_ns=40_000_000).indices(FAST, 2) == (0, 2, 4)
+    assert Neighbours(3, interval_ns=25_000_000).indices(FAST, 2) == (1, 2, 3)
+    assert Neighbours(3, interval_ns=40_000_000).indices(FAST, 5) == (3, 5, 5)
+
+
+def test_a_frame_is_read_as_stored(tmp_path: Path) -> None:
+    image = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
+    cv2.imwrite(str(tmp_path / 'a.png'), image)
+    np.testing.assert_array_equal(Clip('a', (tmp_path / 'a.png',)).read(0), image)
+
+
+def test_an_unreadable_frame_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r'cannot read the picture .*none\.png'):
+        Clip('a', (tmp_path / 'none.png',)).read(0)
