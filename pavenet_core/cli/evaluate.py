@@ -1,29 +1,61 @@
-"""Measure a model's accuracy on labelled pictures: COCO's keypoint AP and AR (OKS)."""
+"""Measure a model's accuracy on labelled pictures and clips: COCO's AP and PoseTrack's."""
 
 import argparse
 import json
+import shlex
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pavenet_core.evaluation.accuracy import Accuracy
+    from pavenet_core.evaluation.temporal import TemporalRow
+
+WINDOWS = ('causal', 'lookahead', 'still')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `pavenet evaluate` takes."""
     parser.epilog = (
-        'example:\n  pavenet evaluate --images val2017 '
-        '--annotations person_keypoints_val2017.json --json accuracy.json'
+        'examples:\n  pavenet evaluate --images val2017 '
+        '--annotations person_keypoints_val2017.json --json accuracy.json\n'
+        '  pavenet evaluate --images posetrack18 --annotations posetrack18/annotations/val '
+        '--model runs/r50 --window lookahead --report report.html'
     )
-    parser.add_argument('--images', type=Path, required=True, metavar='DIR', help='the pictures')
+    parser.add_argument(
+        '--images', type=Path, required=True, metavar='DIR', help='the pictures or videos'
+    )
     parser.add_argument(
         '--annotations',
         type=Path,
         required=True,
-        metavar='FILE',
-        help='COCO keypoint file; only the pictures that it lists count',
+        metavar='PATH',
+        help='COCO keypoint file, or a folder of PoseTrack files; only what is labelled counts',
     )
     parser.add_argument(
         '--model', default='compact', help='a shipped bundle or a folder (compact)'
     )
     parser.add_argument('--json', type=Path, metavar='FILE', help='also write the numbers here')
+    parser.add_argument(
+        '--report', type=Path, metavar='FILE', help='write a page with curves and worst frames'
+    )
+    parser.add_argument(
+        '--window',
+        choices=WINDOWS,
+        default='causal',
+        help='see a frame with those before it, with those after it too, or alone (causal)',
+    )
+    steps = parser.add_mutually_exclusive_group()
+    steps.add_argument(
+        '--frame-step', type=int, default=1, metavar='N', help="between a window's frames (1)"
+    )
+    steps.add_argument(
+        '--interval', type=float, metavar='SECONDS', help='the same in time, for timed clips'
+    )
+    parser.add_argument(
+        '--temporal',
+        action='store_true',
+        help='also compare all windows, on clean and on degraded key frames',
+    )
     parser.add_argument(
         '--score-threshold', type=float, default=0.0, help='leave out people below it (0.0)'
     )
@@ -32,53 +64,75 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Run every picture as a still and print the accuracy."""
+    """Find the people of every labelled frame, and print, write and show the accuracy."""
     import pycocotools  # noqa: F401 - fails now, not after the pictures are through
 
-    from pavenet_core.metrics.coco_file import MAX_PEOPLE, keypoint_ap, load_annotations
-    from pavenet_core.runtime import VideoPoseEstimator
+    from pavenet_core.data.read import read_dataset
+    from pavenet_core.evaluation.accuracy import check_labels, measure
+    from pavenet_core.evaluation.temporal import compare_windows
+    from pavenet_core.evaluation.windows import find_people, neighbours_of
+    from pavenet_core.runtime import PoseModel
 
-    estimator = VideoPoseEstimator(
-        args.model,
-        score_threshold=args.score_threshold,
-        max_people=MAX_PEOPLE,
-        device=args.device,
-        num_threads=args.threads,
-    )
-    skeleton = estimator.metadata.skeleton
-    truth = load_annotations(args.annotations, skeleton)
-    results = _predict(estimator, args.images, truth['images'])
-    report = {
-        'model': estimator.metadata.name,
-        'images': len(truth['images']),
-        **keypoint_ap(truth, results, skeleton),
-    }
+    _check(args)
+    model = PoseModel(args.model, device=args.device, num_threads=args.threads)
+    steps = {'step': args.frame_step, 'interval_s': args.interval}
+    neighbours = neighbours_of(args.window, model.metadata.num_frames, **steps)
+    dataset = read_dataset(args.annotations, args.images)
+    check_labels(dataset, model.metadata.skeleton, neighbours)
+    poses = find_people(model, dataset, neighbours, args.score_threshold)
+    accuracy = measure(dataset, poses, model.metadata.postprocess)
+    temporal = compare_windows(model, dataset, **steps) if args.temporal else []
+    name = model.metadata.name
     if args.json:
-        args.json.write_text(json.dumps(report, indent=1) + '\n', encoding='utf-8')
-    _print_report(report)
+        numbers = _numbers(name, len(dataset.frames), args.window, accuracy, temporal)
+        args.json.write_text(json.dumps(numbers, indent=1) + '\n', encoding='utf-8')
+    if args.report:
+        from pavenet_core.evaluation.report import ReportFacts, write_html
+
+        facts = ReportFacts(_command(args), f'{name} {model.metadata.version}', args.window)
+        page = write_html(facts, dataset, poses, accuracy, temporal)
+        args.report.write_text(page, encoding='utf-8')
+    _print(name, len(dataset.frames), accuracy, temporal)
 
 
-def _predict(estimator: Any, folder: Path, images: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    from tqdm import tqdm
-
-    from pavenet_core.metrics.coco_file import coco_results
-    from pavenet_core.poses import Frame
-    from pavenet_core.runtime import stream_poses
-    from pavenet_core.video import read_image
-
-    results = []
-    for image in tqdm(images, unit='image', disable=None):
-        # Labels are in pixels as stored, so a camera's turn mark must not turn the picture.
-        pixels = read_image(folder / image['file_name'], upright=False)
-        for _, poses in stream_poses(estimator, [Frame(pixels, 0)]):
-            results += coco_results(image['id'], poses)
-    return results
+def _check(args: argparse.Namespace) -> None:
+    """Refuse, before the work, what cannot be done."""
+    if args.frame_step < 1:
+        raise ValueError(f'--frame-step must be 1 or more, got {args.frame_step}')
+    if args.interval is not None and not 0 < args.interval < float('inf'):
+        raise ValueError(f'--interval must be above 0 and finite, got {args.interval}')
+    if not 0 <= args.score_threshold <= 1:
+        raise ValueError(f'--score-threshold must be in [0, 1], got {args.score_threshold}')
+    for path in (args.json, args.report):
+        if path and not path.parent.is_dir():
+            raise ValueError(f'the folder of {path} does not exist; make it, or choose another')
+    if args.report:
+        import matplotlib  # noqa: F401 - fails now, not after the pictures are through
 
 
-def _print_report(report: dict[str, Any]) -> None:
-    from pavenet_core.metrics.coco_file import NAMES
+def _command(args: argparse.Namespace) -> str:
+    words = ['pavenet', 'evaluate']
+    for name, value in vars(args).items():
+        if value is True:
+            words.append(f'--{name.replace("_", "-")}')
+        elif value is not None and value is not False:
+            words += [f'--{name.replace("_", "-")}', str(value)]
+    return shlex.join(words)
 
-    print(f'{report["model"]} on {report["images"]} images (OKS, COCO protocol)')
-    for name in NAMES:
-        value = report[name]
-        print(f'  {name:<10} {"nobody labelled" if value is None else f"{value:.3f}"}')
+
+def _numbers(
+    model: str, images: int, window: str, accuracy: 'Accuracy', temporal: list['TemporalRow']
+) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    rows = {'temporal': [asdict(row) for row in temporal]} if temporal else {}
+    return {'model': model, 'images': images, 'window': window, **accuracy.to_json(), **rows}
+
+
+def _print(model: str, images: int, accuracy: 'Accuracy', temporal: list['TemporalRow']) -> None:
+    from pavenet_core.evaluation.text import accuracy_lines, temporal_lines
+
+    print(f'{model} on {images} images (OKS, COCO protocol)')
+    print('\n'.join(accuracy_lines(accuracy)))
+    if temporal:
+        print('\n'.join(temporal_lines(temporal)))

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pavenet_core.data.dataset import Dataset, Labels
-from pavenet_core.metrics.posetrack import outside_ignored
+from pavenet_core.metrics.posetrack import assign, outside_ignored, right_joints
+from pavenet_core.metrics.precision_recall import RankedAnswers, rank_joints
 from pavenet_core.poses import Poses
 from pavenet_core.skeleton import Skeleton
 
@@ -41,7 +42,7 @@ def match_people(labels: Labels, poses: Poses, skeleton: Skeleton) -> FramePeopl
     found = np.full(len(counted), -1)
     oks = np.zeros(len(counted))
     invented = 0
-    excused = _within_unlabelled(labels, poses)
+    excused = _unlabelled(labels, poses.keypoints_px).mean(1) > 0.5
     for person in np.argsort(-poses.scores, kind='stable'):
         if poses.scores[person] < SCORE:
             break
@@ -58,6 +59,28 @@ def match_dataset(dataset: Dataset, poses: Sequence[Poses]) -> list[FramePeople]
     """Match the people of every frame."""
     pairs = zip(dataset.frames, poses, strict=True)
     return [match_people(frame.labels, people, dataset.skeleton) for frame, people in pairs]
+
+
+def joint_answers(dataset: Dataset, poses: Sequence[Poses]) -> dict[str, RankedAnswers]:
+    """
+    Return what was found of each joint where labels have no head boxes.
+
+    As for PoseTrack's AP, but a joint is within reach if its own part of the OKS is 0.5, and
+    joints that the labelled person has not marked, or in places without labels, don't count.
+    """
+    scores, right = [], []
+    labelled = np.zeros(len(dataset.skeleton), int)
+    for frame, people in zip(dataset.frames, poses, strict=True):
+        marked = (frame.labels.keypoints[..., 2] > 0) & ~frame.labels.crowds[:, None]
+        near = (joint_similarity(frame.labels, people, dataset.skeleton) >= ALIKE) & marked
+        target = assign(near, marked)
+        counts = ~_unlabelled(frame.labels, people.keypoints_px)
+        given = np.flatnonzero(target >= 0)
+        counts[given] = marked[target[given]]
+        scores.append(np.where(counts, people.keypoint_scores.astype(float), np.nan))
+        right.append(right_joints(near, target))
+        labelled += marked.sum(0)
+    return rank_joints(dataset.skeleton.names, scores, right, labelled)
 
 
 def missed_rate(matches: Sequence[FramePeople]) -> float | None:
@@ -83,11 +106,10 @@ def _mean_over(values: Floats, marked: NDArray[np.bool_]) -> Floats:
     return np.asarray((values * marked).sum(-1) / np.maximum(marked.sum(-1), 1), float)
 
 
-def _within_unlabelled(labels: Labels, poses: Poses) -> NDArray[np.bool_]:
-    """Say of whom the most joints lie where people are not labelled one by one, (N,)."""
-    points = poses.keypoints_px
+def _unlabelled(labels: Labels, points: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Say which points, (..., 2), lie where people are not labelled one by one."""
     unlabelled = ~outside_ignored(labels, points)
     for x0, y0, x1, y1 in labels.boxes[labels.crowds | ~(labels.keypoints[..., 2] > 0).any(1)]:
         x, y = points[..., 0], points[..., 1]
         unlabelled |= (x0 <= x) & (x <= x1) & (y0 <= y) & (y <= y1)
-    return np.asarray(unlabelled.mean(1) > 0.5, bool)
+    return unlabelled

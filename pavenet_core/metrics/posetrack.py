@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from pavenet_core.data.dataset import Dataset, Labels
 from pavenet_core.metrics.polygon import inside
-from pavenet_core.metrics.precision_recall import RankedAnswers
+from pavenet_core.metrics.precision_recall import RankedAnswers, rank_joints
 from pavenet_core.poses import Poses
 from pavenet_core.skeleton import POSETRACK15
 
@@ -68,41 +68,41 @@ def posetrack_answers(dataset: Dataset, poses: Sequence[Poses]) -> dict[str, Ran
         marked = frame.labels.keypoints[..., 2] > 0
         marked &= outside_ignored(frame.labels, frame.labels.keypoints[..., :2])
         counts = outside_ignored(frame.labels, people.keypoints_px)
-        hits = assign(_within_reach(frame.labels, marked, people, counts), marked)
+        near = _within_reach(frame.labels, marked, people, counts)
+        hits = right_joints(near, assign(near, marked))
         scores.append(np.where(counts, people.keypoint_scores.astype(float), np.nan)[:, order])
         right.append(hits[:, order])
         labelled += marked.sum(0)[order]
-    everything = np.concatenate([np.zeros((0, len(JOINTS))), *scores])
-    all_right = np.concatenate([np.zeros((0, len(JOINTS)), bool), *right])
-    counted = ~np.isnan(everything)
-    return {
-        joint: RankedAnswers(
-            everything[counted[:, j], j], all_right[counted[:, j], j], int(labelled[j])
-        )
-        for j, joint in enumerate(JOINTS)
-    }
+    return rank_joints(JOINTS, scores, right, labelled)
 
 
-def assign(near: Right, marked: Right) -> Right:
+def assign(near: Right, marked: Right) -> NDArray[np.intp]:
     """
-    Give each found person to a labelled one, and return which of its joints are right, (N, K).
+    Give each found person to a labelled one; return whom, (N,), -1 for nobody.
 
     A found person is given to the labelled person of whose joints it has the greatest share; a
-    labelled person takes the best of those given to it, and the others are nobody.
+    labelled person takes the best of those given to it.
 
     near    (N, G, K)  found joint within reach of the labelled joint
     marked  (G, K)
     """
     people, labelled, _ = near.shape
     if not people or not labelled:
-        return np.zeros((people, near.shape[2]), bool)
+        return np.full(people, -1)
     shares = near.sum(2) / np.maximum(marked.sum(1), 1)
     target = shares.argmax(1)
     given = np.where(np.arange(labelled) == target[:, None], shares, 0)
-    winner = given.argmax(0)
     everyone = np.arange(people)
-    wins = (winner[target] == everyone) & (given[everyone, target] > 0)
-    return np.asarray(near[everyone, target] & wins[:, None], bool)
+    wins = (given.argmax(0)[target] == everyone) & (given[everyone, target] > 0)
+    return np.where(wins, target, -1)
+
+
+def right_joints(near: Right, target: NDArray[np.intp]) -> Right:
+    """Return which joints, (N, K), are within reach of those of the labelled person given."""
+    right = np.zeros((near.shape[0], near.shape[2]), bool)
+    given = np.flatnonzero(target >= 0)
+    right[given] = near[given, target[given]]
+    return right
 
 
 def outside_ignored(labels: Labels, points: NDArray[np.float32]) -> Right:

@@ -1,6 +1,8 @@
 """Answers ranked by score: precision over recall, and the area below."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,3 +42,25 @@ class RankedAnswers:
         recall, precision = self.curve()
         highest_after = np.maximum.accumulate(precision[::-1])[::-1]
         return float(np.diff(recall, prepend=0) @ highest_after)
+
+
+def rank_joints(
+    names: Sequence[str],
+    scores: Sequence[NDArray[np.float64]],
+    right: Sequence[NDArray[np.bool_]],
+    labelled: NDArray[np.integer[Any]],
+) -> dict[str, RankedAnswers]:
+    """
+    Gather the frames' answers joint by joint.
+
+    scores    of each frame, (N, K); NaN where the answer doesn't count
+    right     of each frame, (N, K)
+    labelled  (K,) over all frames
+    """
+    all_scores = np.concatenate([np.zeros((0, len(names))), *scores])
+    all_right = np.concatenate([np.zeros((0, len(names)), bool), *right])
+    counted = ~np.isnan(all_scores)
+    return {
+        name: RankedAnswers(all_scores[counted[:, j], j], all_right[counted[:, j], j], int(count))
+        for j, (name, count) in enumerate(zip(names, labelled, strict=True))
+    }

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pavenet_core.metrics import posetrack_ap
-from pavenet_core.metrics.posetrack import GROUPS, JOINTS, assign
+from pavenet_core.metrics.posetrack import GROUPS, JOINTS, assign, right_joints
 from pavenet_core.skeleton import COCO17, POSETRACK15
 
 HEAD = [0, 0, 60, 80]  # diagonal 100, head size 60: joints may be 30 px off
@@ -107,8 +107,12 @@ def test_a_person_is_given_where_the_greatest_share_of_joints_is_near() -> None:
     near[1, 0, 3] = True  # 1 of 4
     joints = np.ones((2, 4), bool)
     joints[1, 1:] = False
-    right = assign(near, joints)
+    target = assign(near, joints)
+    assert target.tolist() == [1, 0]
+    right = right_joints(near, target)
     assert right.tolist() == [[True, False, False, False], [False, False, False, True]]
+    near[1, 0] = False
+    assert assign(near, joints).tolist() == [1, -1]
 
 
 def test_labels_that_poseval_cannot_use_are_refused(label, collect, answer) -> None:

@@ -1,0 +1,198 @@
+"""One HTML file that shows an evaluation; it needs nothing beside it and no network."""
+
+import importlib.metadata
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from html import escape
+
+from pavenet_core import __version__
+from pavenet_core.data.dataset import Dataset
+from pavenet_core.evaluation.accuracy import Accuracy
+from pavenet_core.evaluation.breakdown import Group, break_down, tabulate, worst_frames
+from pavenet_core.evaluation.figures import frame_jpegs, precision_recall_svg
+from pavenet_core.evaluation.temporal import TemporalRow
+from pavenet_core.evaluation.text import percent, share, temporal_cells
+from pavenet_core.metrics.people import SCORE, match_dataset
+from pavenet_core.metrics.posetrack import GROUPS, TOTAL
+from pavenet_core.poses import Poses
+
+WORST_FRAMES = 8
+PACKAGES = ('numpy', 'onnxruntime', 'opencv-python-headless', 'pycocotools')
+STYLE = """
+body { font: 15px/1.45 system-ui, sans-serif; color: #1b1f24; max-width: 68rem; margin: 2rem auto;
+       padding: 0 1rem }
+h1 { font-size: 1.6rem } h2 { font-size: 1.15rem; margin-top: 2.2rem }
+table { border-collapse: collapse; margin: .6rem 0 }
+th, td { text-align: right; padding: .2rem .7rem; border-bottom: 1px solid #d8dee4 }
+th { font-weight: 600; background: #f3f5f7 } th:first-child, td:first-child { text-align: left }
+td.bar { text-align: left; min-width: 12rem } td.bar i { display: inline-block; height: .7rem;
+       background: #3b82c4; vertical-align: middle; margin-right: .4rem }
+.note { color: #57606a; max-width: 52rem } .facts td { text-align: left }
+.pair { display: grid; grid-template-columns: 1fr 1fr; gap: .6rem; margin: .8rem 0 1.4rem }
+.pair figcaption { grid-column: 1 / 3; color: #57606a } img, svg { max-width: 100%; height: auto }
+"""
+
+
+@dataclass(frozen=True)
+class ReportFacts:
+    """
+    What a reader needs to do it again.
+
+    command  as it was typed
+    model    name and version
+    window   how frames were seen
+    """
+
+    command: str
+    model: str
+    window: str
+
+
+def write_html(
+    facts: ReportFacts,
+    dataset: Dataset,
+    poses: Sequence[Poses],
+    accuracy: Accuracy,
+    temporal: Sequence[TemporalRow] = (),
+) -> str:
+    """Return the report as HTML."""
+    parts = [
+        f'<h1>{escape(facts.model)} on {escape(dataset.name)}</h1>',
+        _facts(facts, dataset),
+        _accuracy(accuracy),
+        _curves(accuracy),
+        _breakdown(dataset, poses),
+        _temporal(temporal) if temporal else '',
+        _worst(dataset, poses),
+    ]
+    title = escape(f'{facts.model}: accuracy')
+    head = f'<meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>'
+    body = '\n'.join(parts)
+    return (
+        f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n'
+    )
+
+
+def _facts(facts: ReportFacts, dataset: Dataset) -> str:
+    clips = len({frame.clip.name for frame in dataset.frames})
+    versions = [f'{name} {_version(name)}' for name in PACKAGES]
+    rows = {
+        'command': facts.command,
+        'labels': f'{len(dataset.frames)} frames of {clips} clips or stills, '
+        f'{dataset.skeleton.name}',
+        'window': facts.window,
+        'date': datetime.now(timezone.utc).strftime('%Y-%m-%d %H:%M UTC'),
+        'software': ', '.join(
+            [f'pavenet {__version__}', f'Python {platform.python_version()}', *versions]
+        ),
+    }
+    cells = ''.join(
+        f'<tr><th>{key}</th><td>{escape(text)}</td></tr>' for key, text in rows.items()
+    )
+    return f'<table class="facts">{cells}</table>'
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return 'of unknown version'
+
+
+def _accuracy(accuracy: Accuracy) -> str:
+    parts = ['<h2>Accuracy by OKS, COCO protocol</h2>']
+    parts.append(_table(list(accuracy.oks), [[share(value) for value in accuracy.oks.values()]]))
+    parts.append(
+        f'<p class="note">Of the labelled people {share(accuracy.missed)} were missed at the '
+        f'score {SCORE}, the least that the runtime reports if nothing else is said.</p>'
+    )
+    if accuracy.posetrack is not None:
+        columns = [*GROUPS, TOTAL]
+        parts.append('<h2>PoseTrack AP, percent</h2>')
+        parts.append(_table(columns, [[percent(accuracy.posetrack[name]) for name in columns]]))
+    return '\n'.join(parts)
+
+
+def _curves(accuracy: Accuracy) -> str:
+    by_heads = accuracy.posetrack is not None
+    rule = "half the labelled head's size" if by_heads else 'an OKS of 0.5 of its own'
+    return (
+        '<h2>Precision over recall, joint by joint</h2>'
+        f'<p class="note">A joint is right within {rule} of the labelled one, if its person was '
+        "given to that one. It ranks by its own score times its person's. The dents of the curves "
+        'are filled.</p>' + precision_recall_svg(accuracy.joints)
+    )
+
+
+def _breakdown(dataset: Dataset, poses: Sequence[Poses]) -> str:
+    table = tabulate(dataset, poses, match_dataset(dataset, poses))
+    parts = [
+        '<h2>Where people are missed</h2><p class="note">Found are those whose answer reaches the '
+        f'score {SCORE} and an OKS of 0.5. The error is the median of the found ones: the mean '
+        "distance of a person's joints, in percent of the root of its area.</p>"
+    ]
+    for title, groups in break_down(table).items():
+        lines = [
+            [group.name, str(group.people), _error(group), _bar(group)]
+            for group in groups
+            if group.people
+        ]
+        parts.append(_table([title, 'people', 'error', 'missed'], lines))
+    return '\n'.join(parts)
+
+
+def _error(group: Group) -> str:
+    return '-' if group.error is None else f'{100 * group.error:.1f} %'
+
+
+def _bar(group: Group) -> str:
+    return f'<i style="width:{8 * group.missed:.2f}rem"></i>{100 * group.missed:.0f} %'
+
+
+def _temporal(rows: Sequence[TemporalRow]) -> str:
+    return (
+        '<h2>What the neighbours are worth</h2><p class="note">The same weights on the key frame '
+        'alone, repeated (still), with the frames before it (causal), and with those after it too '
+        '(lookahead). Only the key frame is made worse. Jitter is the mean acceleration of the '
+        "joints beyond the labels', in sizes of the person per step squared.</p>"
+        + _table(*temporal_cells(rows))
+    )
+
+
+def _worst(dataset: Dataset, poses: Sequence[Poses]) -> str:
+    matches = match_dataset(dataset, poses)
+    parts = [
+        '<h2>The worst frames</h2><p class="note">By the mean OKS of the labelled people, those '
+        'missed or invented with 0. Left the labels, right the answer.</p>'
+    ]
+    for place, worth in worst_frames(matches, WORST_FRAMES):
+        frame, match = dataset.frames[place], matches[place]
+        labelled, found = frame_jpegs(frame, poses[place], dataset.skeleton)
+        where = (
+            f'{frame.clip.name}, frame {frame.index}'
+            if len(frame.clip.files) > 1
+            else (frame.clip.name)
+        )
+        people, missed = int(match.counted.sum()), int((match.counted & (match.found < 0)).sum())
+        parts.append(
+            f'<figure class="pair"><img alt="labels" src="{labelled}"><img alt="answer" '
+            f'src="{found}"><figcaption>{escape(where)}: mean OKS {worth:.2f}; of {people} people '
+            f'{missed} missed, {match.invented} invented</figcaption></figure>'
+        )
+    return '\n'.join(parts)
+
+
+def _table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """Lay out cells; one with a bar in it is HTML already."""
+    head = ''.join(f'<th>{escape(name)}</th>' for name in heads)
+    rows = (
+        ''.join(
+            f'<td class="bar">{cell}</td>' if cell.startswith('<i') else f'<td>{escape(cell)}</td>'
+            for cell in line
+        )
+        for line in lines
+    )
+    body = ''.join(f'<tr>{row}</tr>' for row in rows)
+    return f'<table><tr>{head}</tr>{body}</table>'
