@@ -57,13 +57,14 @@ def rate_factor(name: str, recipe: Recipe) -> float:
 
 def learning_rate(step: int, recipe: Recipe, steps_per_epoch: int) -> float:
     """Return the rate of update `step`, counted from 0."""
-    if step < recipe.warmup_steps:
-        return recipe.rate * (step + 1) / recipe.warmup_steps
+    total = num_steps(recipe, steps_per_epoch)
+    warmup = min(recipe.warmup_steps, total // 10)
+    if step < warmup:
+        return recipe.rate * (step + 1) / warmup
     if recipe.schedule == 'step':
         passed = sum(step >= epoch * steps_per_epoch for epoch in recipe.decay_epochs)
         return recipe.rate * 0.1**passed
-    total = num_steps(recipe, steps_per_epoch)
-    progress = (step - recipe.warmup_steps) / max(1, total - recipe.warmup_steps)
+    progress = (step - warmup) / max(1, total - warmup)
     span = recipe.rate - recipe.final_rate
     return recipe.final_rate + span * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
 

@@ -26,7 +26,8 @@ class Recipe:
     epochs, steps    its length; `steps` counts updates and, where it is not 0, stands for epochs
     rate             learning rate of AdamW; `schedule` is
                      'step': times 0.1 after each of `decay_epochs`, or
-                     'cosine': falls to `final_rate`; both rise linearly over `warmup_steps` first
+                     'cosine': falls to `final_rate`; both rise linearly over `warmup_steps`
+                     first, at most a tenth of all updates
     backbone_rate, offset_rate  factors on it for the trunk and for sampling offsets
     clip_norm        longest gradient of an update
     update_windows   windows of an update, over all processes; what does not fit in

@@ -8,7 +8,9 @@ from pavenet_core.data.dataset import Dataset, Neighbours
 from pavenet_core.data.selection import for_training
 from pavenet_core.model import PaveNet
 from pavenet_core.train.augmentation import AUGMENTATIONS, Augmentation
+from pavenet_core.train.canvas import CanvasMaker
 from pavenet_core.train.distributed import Processes, wait_for_all
+from pavenet_core.train.feature_cache import CachedLoader, fill_cache
 from pavenet_core.train.loader import Loader
 from pavenet_core.train.recipe import Recipe
 
@@ -17,7 +19,7 @@ log = logging.getLogger(__name__)
 
 def make_source(
     dataset: Dataset, model: PaveNet, recipe: Recipe, processes: Processes, cache: Path
-) -> 'Loader | CachedLoader':
+) -> Loader | CachedLoader:
     """Return this process's batches: augmented windows, or cached maps of composed ones."""
     dataset = for_training(dataset)
     if recipe.augmentation == 'cached':
@@ -41,11 +43,8 @@ def make_source(
 
 def cached_source(
     dataset: Dataset, model: PaveNet, recipe: Recipe, processes: Processes, cache: Path
-) -> 'CachedLoader':
+) -> CachedLoader:
     """Fill the cache, the processes sharing the work, and return what reads it."""
-    from pavenet_core.train.canvas import CanvasMaker
-    from pavenet_core.train.feature_cache import CachedLoader, fill_cache
-
     if recipe.frozen != 'trunk':
         raise ValueError(f'cached features need a frozen trunk, but {recipe.name} trains it')
     maker = CanvasMaker(dataset, Neighbours(model.config.num_frames))

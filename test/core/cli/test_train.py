@@ -17,7 +17,7 @@ import torch
 from pavenet_core.cli import main
 from pavenet_core.model import PaveNet
 from pavenet_core.model.checkpoint import load_checkpoint
-from pavenet_core.skeleton import COCO17, Skeleton
+from pavenet_core.skeleton import COCO17, POSETRACK15, Skeleton
 from pavenet_core.train.batch import ImageBatch
 from pavenet_core.train.criterion import Criterion
 from pavenet_core.train.loop import Trainer
@@ -25,7 +25,9 @@ from pavenet_core.train.loop import Trainer
 REPOSITORY = Path(__file__).parents[3]
 
 
-def write_dots(folder: Path, labels: Path, count: int, skeleton: Skeleton = COCO17) -> None:
+def write_dots(
+    folder: Path, labels: Path, count: int, skeleton: Skeleton = COCO17, below: str = ''
+) -> None:
     """Write pictures of one dotted person each, and their labels in COCO's form."""
     folder.mkdir(parents=True)
     labels.parent.mkdir(parents=True, exist_ok=True)
@@ -37,7 +39,9 @@ def write_dots(folder: Path, labels: Path, count: int, skeleton: Skeleton = COCO
         for joint, (x, y) in enumerate(person):
             cv2.circle(image, (round(x), round(y)), 6, (14 * joint, 250 - 14 * joint, 200), -1)
         cv2.imwrite(str(folder / f'{index}.png'), image)
-        images.append({'id': index, 'file_name': f'{index}.png', 'height': 120, 'width': 160})
+        images.append(
+            {'id': index, 'file_name': f'{below}{index}.png', 'height': 120, 'width': 160}
+        )
         low, size = person.min(0), np.ptp(person, axis=0)
         people.append(
             {
@@ -205,8 +209,6 @@ def test_measures_on_other_pictures_and_keeps_the_best(place: Path, tmp_path: Pa
 
 
 def test_the_paper_s_stages_by_one_command(place: Path, tmp_path: Path) -> None:
-    from pavenet_core.skeleton import POSETRACK15
-
     labels = tmp_path / 'coco' / 'annotations' / 'person_keypoints_train2017.json'
     write_dots(tmp_path / 'coco' / 'train2017', labels, 4)
     write_dots(
@@ -214,22 +216,13 @@ def test_the_paper_s_stages_by_one_command(place: Path, tmp_path: Path) -> None:
         tmp_path / 'posetrack' / 'annotations' / 'train' / '000001_bonn_train.json',
         4,
         POSETRACK15,
+        'images/train/000001_bonn_train/',
     )
     command = [
         *('train', '--recipe', 'paper', '--coco', tmp_path / 'coco', '--frames', 3),
         *('--posetrack', tmp_path / 'posetrack', '--weights', place / 'tiny.pt'),
-        *(
-            '--epochs',
-            1,
-            '--update',
-            2,
-            '--batch',
-            1,
-            '--device',
-            'cpu',
-            '--out',
-            tmp_path / 'run',
-        ),
+        *('--epochs', 1, '--update', 2, '--batch', 1, '--longest', 160),
+        *('--device', 'cpu', '--out', tmp_path / 'run'),
     ]
     assert main([str(word) for word in command]) == 0
     stills = load_checkpoint(tmp_path / 'run' / '1-coco' / 'checkpoint.pt').config
