@@ -34,7 +34,17 @@ NEEDS = {
 }
 # Options that replace a field of the recipe, in every stage.
 CHANGES = (
-    *('epochs', 'steps', 'rate', 'update_windows', 'batch', 'precision', 'longest', 'shards'),
+    *(
+        'epochs',
+        'steps',
+        'rate',
+        'update_windows',
+        'batch',
+        'precision',
+        'frozen',
+        'longest',
+        'shards',
+    ),
     *('seed', 'workers', 'recompute', 'deterministic', 'checkpoint_minutes'),
 )
 
@@ -73,6 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     change.add_argument('--batch', type=int, help='of these at a time in a process')
     change.add_argument('--precision', help='float32, bfloat16 or float16')
+    change.add_argument('--frozen', help='of the trunk: authors, trunk (all of it) or nothing')
     change.add_argument('--longest', type=int, help="pixels of a picture's longer side")
     change.add_argument('--seed', type=int)
     change.add_argument('--checkpoint-minutes', type=float, help='between two checkpoints (3)')

@@ -18,6 +18,7 @@ from pavenet_core.cli import main
 from pavenet_core.model import PaveNet
 from pavenet_core.model.checkpoint import load_checkpoint
 from pavenet_core.skeleton import COCO17, POSETRACK15, Skeleton
+from pavenet_core.train import feature_cache
 from pavenet_core.train.batch import ImageBatch
 from pavenet_core.train.criterion import Criterion
 from pavenet_core.train.loop import Trainer
@@ -175,7 +176,8 @@ def test_a_stopped_and_killed_run_ends_like_an_undisturbed_one(
 def test_two_processes_learn_what_one_learns_of_the_joined_batch(
     place: Path, tmp_path: Path
 ) -> None:
-    more = ('--steps', 3, '--update', 4)
+    labelled = ('--val-images', place / 'photos', '--val-annotations', place / 'labels.json')
+    more = ('--steps', 3, *labelled)
     one = start(words(place, tmp_path / 'one', *more))
     finish(one)
     launcher = ('-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2')
@@ -183,6 +185,11 @@ def test_two_processes_learn_what_one_learns_of_the_joined_batch(
     finish(two)
     joined, shared = run_state(tmp_path / 'one'), run_state(tmp_path / 'two')
     assert (joined['run']['processes'], shared['run']['processes']) == (1, 2)
+    accuracies = [
+        [line for line in (out / 'metrics.jsonl').read_text().splitlines() if 'accuracy' in line]
+        for out in (tmp_path / 'one', tmp_path / 'two')
+    ]
+    assert accuracies[0] == accuracies[1] and len(accuracies[0]) == 2
     moments = [each['run']['optimiser']['state'] for each in (joined, shared)]
     assert moments[0].keys() == moments[1].keys()
     scale = max(float(m['exp_avg'].abs().max()) for m in moments[0].values())
@@ -229,6 +236,22 @@ def test_the_paper_s_stages_by_one_command(place: Path, tmp_path: Path) -> None:
     final = load_checkpoint(tmp_path / 'run' / 'checkpoint.pt').config
     assert (stills.skeleton, stills.num_frames) == (COCO17, 3)
     assert (final.skeleton, final.num_frames) == (POSETRACK15, 3)
+
+
+def test_the_compact_recipe_learns_from_cached_features(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feature_cache, 'SHARD', 4)
+    monkeypatch.setattr(feature_cache, 'CANVAS', (96, 128))
+    more = ('--recipe', 'compact', '--shards', 2, '--steps', 2, '--update', 4, '--batch', 2)
+    assert main(words(place, tmp_path, *more)) == 0
+    assert len(list((tmp_path / 'cache').iterdir())) == 2
+    before = torch.load(place / 'tiny.pt', weights_only=True)['average']
+    after = load_checkpoint(tmp_path / 'checkpoint.pt').state_dict()
+    changed = {
+        name.split('.')[0] for name, value in after.items() if (value != before[name]).any()
+    }
+    assert 'backbone' not in changed and {'neck', 'pose_decoder'} <= changed
 
 
 def test_a_dry_run_trains_nothing(
