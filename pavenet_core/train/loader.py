@@ -1,8 +1,10 @@
 """Batches for training: drawn, read and augmented in worker processes."""
 
+import multiprocessing
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import count
+from multiprocessing.context import ForkServerContext
 from typing import Any
 
 import cv2
@@ -76,8 +78,7 @@ class Loader:
             collate_fn=as_is,
             num_workers=self._workers,
             pin_memory=torch.cuda.is_available(),
-            # A fork of a process with threads may hang.
-            multiprocessing_context='forkserver' if self._workers else None,
+            multiprocessing_context=worker_context() if self._workers else None,
             worker_init_fn=one_thread,
             generator=torch.Generator(),  # else it draws from the one that dropout draws from
         )
@@ -125,6 +126,17 @@ def has_people(frame: LabelledFrame) -> bool:
     """Tell whether any joint of a single person is known."""
     labels = frame.labels
     return bool((labels.keypoints[~labels.crowds, :, 2] > 0).any())
+
+
+def worker_context() -> ForkServerContext:
+    """
+    Return the way to start workers: forks of a process that has imported this file and no more.
+
+    A fork of the training process, which has threads, may hang; a fresh one takes longer.
+    """
+    context = multiprocessing.get_context('forkserver')
+    context.set_forkserver_preload([__name__])
+    return context
 
 
 def as_is(item: Any) -> Any:
