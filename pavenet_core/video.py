@@ -61,10 +61,9 @@ def open_sources(path: Path) -> list[Source]:
     return [Source(path, fps if 0 < fps < 1000 else 25.0, max(0, int(num_frames)))]
 
 
-def read_image(path: Path, *, upright: bool = True) -> Image:
-    """Read a picture as BGR, turned as its camera said, or as stored if not `upright`."""
-    flags = cv2.IMREAD_COLOR if upright else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    image = cv2.imread(str(path), flags)
+def read_image(path: Path) -> Image:
+    """Read a picture as BGR, turned as its camera said."""
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if image is None:
         raise ValueError(f'{path} cannot be read as a picture; it is missing, damaged or no image')
     return np.asarray(image, np.uint8)

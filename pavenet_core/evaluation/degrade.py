@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 Image = NDArray[np.uint8]
 
-BLUR_SHARE = 0.04  # of the longer side is how far the camera moves
+BLUR_SHARE = 0.015  # of the longer side is how far the camera moves
 HOLES, HOLE_SHARE = 8, 0.2  # grey rectangles, and their sides as shares of the picture's
-NOISE = 40.0  # grey levels, standard deviation
+NOISE = 20.0  # grey levels, standard deviation
 LIGHT = 0.1  # of the light is left in the dark
 
 

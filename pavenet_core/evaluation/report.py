@@ -27,8 +27,9 @@ h1 { font-size: 1.6rem } h2 { font-size: 1.15rem; margin-top: 2.2rem }
 table { border-collapse: collapse; margin: .6rem 0 }
 th, td { text-align: right; padding: .2rem .7rem; border-bottom: 1px solid #d8dee4 }
 th { font-weight: 600; background: #f3f5f7 } th:first-child, td:first-child { text-align: left }
-td.bar { text-align: left; min-width: 12rem } td.bar i { display: inline-block; height: .7rem;
-       background: #3b82c4; vertical-align: middle; margin-right: .4rem }
+th.bar, td.bar { text-align: left; min-width: 12rem }
+td.bar i { display: inline-block; height: .7rem; background: #3b82c4; vertical-align: middle;
+       margin-right: .4rem }
 .note { color: #57606a; max-width: 52rem } .facts td { text-align: left }
 .pair { display: grid; grid-template-columns: 1fr 1fr; gap: .6rem; margin: .8rem 0 1.4rem }
 .pair figcaption { grid-column: 1 / 3; color: #57606a } img, svg { max-width: 100%; height: auto }
@@ -80,8 +81,8 @@ def _facts(facts: ReportFacts, dataset: Dataset) -> str:
     versions = [f'{name} {_version(name)}' for name in PACKAGES]
     rows = {
         'command': facts.command,
-        'labels': f'{len(dataset.frames)} frames of {clips} clips or stills, '
-        f'{dataset.skeleton.name}',
+        'labels': f'{dataset.skeleton.name}, frames: {len(dataset.frames)}, '
+        f'clips and stills: {clips}',
         'window': facts.window,
         'date': datetime.now(timezone.utc).strftime('%Y-%m-%d %H:%M UTC'),
         'software': ', '.join(
@@ -104,10 +105,11 @@ def _version(package: str) -> str:
 def _accuracy(accuracy: Accuracy) -> str:
     parts = ['<h2>Accuracy by OKS, COCO protocol</h2>']
     parts.append(_table(list(accuracy.oks), [[share(value) for value in accuracy.oks.values()]]))
-    parts.append(
-        f'<p class="note">Of the labelled people {share(accuracy.missed)} were missed at the '
-        f'score {SCORE}, the least that the runtime reports if nothing else is said.</p>'
-    )
+    if accuracy.missed is not None:
+        parts.append(
+            f'<p class="note">{100 * accuracy.missed:.1f} % of the labelled people were missed at '
+            f'the score {SCORE}, the least that the runtime reports if nothing else is said.</p>'
+        )
     if accuracy.posetrack is not None:
         columns = [*GROUPS, TOTAL]
         parts.append('<h2>PoseTrack AP, percent</h2>')
@@ -186,11 +188,15 @@ def _worst(dataset: Dataset, poses: Sequence[Poses]) -> str:
 
 def _table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     """Lay out cells; one with a bar in it is HTML already."""
-    head = ''.join(f'<th>{escape(name)}</th>' for name in heads)
+    bars = {i for line in lines for i, cell in enumerate(line) if cell.startswith('<i')}
+    head = ''.join(
+        f'<th class="bar">{escape(name)}</th>' if i in bars else f'<th>{escape(name)}</th>'
+        for i, name in enumerate(heads)
+    )
     rows = (
         ''.join(
-            f'<td class="bar">{cell}</td>' if cell.startswith('<i') else f'<td>{escape(cell)}</td>'
-            for cell in line
+            f'<td class="bar">{cell}</td>' if i in bars else f'<td>{escape(cell)}</td>'
+            for i, cell in enumerate(line)
         )
         for line in lines
     )

@@ -46,13 +46,12 @@ def test_a_folder_gives_its_pictures_by_name_and_nothing_else(tmp_path: Path) ->
     assert [s.path.name for s in open_sources(tmp_path)] == ['a.PNG', 'b.jpg', 'c.webp']
 
 
-def test_a_picture_is_turned_as_the_camera_said_unless_it_must_not(tmp_path: Path) -> None:
+def test_a_picture_is_turned_as_the_camera_said(tmp_path: Path) -> None:
     pillow = pytest.importorskip('PIL.Image')
     exif = pillow.Exif()
     exif[0x0112] = 6  # turn by a quarter to see it upright
     pillow.fromarray(np.zeros((20, 30, 3), np.uint8)).save(tmp_path / 'a.jpg', exif=exif)
     assert read_image(tmp_path / 'a.jpg').shape == (30, 20, 3)
-    assert read_image(tmp_path / 'a.jpg', upright=False).shape == (20, 30, 3)
 
 
 def test_what_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:

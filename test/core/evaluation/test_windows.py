@@ -1,0 +1,47 @@
+from dataclasses import replace
+
+import pytest
+
+from pavenet_core.evaluation.windows import find_people, neighbours_of
+from pavenet_core.runtime import PoseModel
+
+BRIGHTNESS = [40, 80, 120, 160, 200]
+
+
+@pytest.fixture
+def model(stand_in) -> PoseModel:
+    return PoseModel(stand_in)
+
+
+@pytest.mark.parametrize(
+    ('window', 'seen'),
+    [
+        ('causal', [[40, 40, 40], [40, 80, 80], [160, 200, 200]]),
+        ('lookahead', [[40, 40, 80], [40, 80, 120], [160, 200, 200]]),
+        ('still', [[40] * 3, [80] * 3, [200] * 3]),
+    ],
+)
+def test_a_window_sees_its_frames(window, seen, model, write_clip, read_window) -> None:
+    dataset = write_clip(BRIGHTNESS, [0, 1, 4])
+    poses = find_people(model, dataset, neighbours_of(window, 3))
+    assert [read_window(people) for people in poses] == seen
+
+
+def test_frames_may_lie_apart(model, write_clip, read_window) -> None:
+    dataset = write_clip(BRIGHTNESS, [2])
+    (people,) = find_people(model, dataset, neighbours_of('lookahead', 3, step=2))
+    assert read_window(people) == [40, 120, 200]
+
+
+def test_each_frame_is_encoded_once_and_answers_keep_the_datasets_order(
+    model, write_clip, read_window, monkeypatch
+) -> None:
+    one, other = write_clip(BRIGHTNESS, [3, 1, 2]), write_clip([60, 100], [1, 0], name='other')
+    mixed = replace(one, frames=(one.frames[0], other.frames[0], *one.frames[1:]))
+    encode, seen = model.encode, []
+    monkeypatch.setattr(
+        model, 'encode', lambda image: seen.append(image[0, 0, 0]) or encode(image)
+    )
+    poses = find_people(model, mixed, neighbours_of('lookahead', 3))
+    assert [read_window(people)[1] for people in poses] == [160, 100, 80, 120]
+    assert sorted(int(value) for value in seen) == sorted([*BRIGHTNESS, 60, 100])
