@@ -38,8 +38,8 @@ class Recipe:
                      Batch norms of a trunk always keep their statistics
     class_weight, keypoint_weight, oks_weight, proposals_per_person, match_costs
                      as `Criterion` takes them
-    augmentation     preset of `train/augmentation.py`, its sizes scaled so that a picture's longer
-                     side is at most `longest` pixels, if that is not 0; or 'cached': the frozen
+    augmentation     preset of `train/augmentation.py`, its sizes fitted to a longer side of
+                     `longest` pixels at run time, if that is not 0; or 'cached': the frozen
                      trunk's maps of `shards` x 256 composed pictures, made once
     precision        of linear layers and convolutions; geometry and losses stay in float32
     recompute        forget activations of trunk and encoder, and compute them again for the
@@ -163,7 +163,7 @@ def finetune(config: ModelConfig) -> tuple[Recipe, ...]:
         data='images',
         epochs=20,
         steps=0,
-        rate=1e-4,
+        rate=5e-5,
         final_rate=1e-6,
         update_windows=16,
         batch=4,

@@ -30,7 +30,7 @@ def make_source(
     augmentation = AUGMENTATIONS[recipe.augmentation].with_frames(model.config.num_frames)
     return Loader(
         dataset,
-        shrunk(augmentation, recipe.longest) if recipe.longest else augmentation,
+        fitted(augmentation, recipe.longest) if recipe.longest else augmentation,
         Neighbours(model.config.num_frames),
         batch=recipe.batch,
         alignment=model.config.input_alignment,
@@ -62,17 +62,19 @@ def cached_source(
     )
 
 
-def shrunk(augmentation: Augmentation, longest: int) -> Augmentation:
-    """Scale all picture sizes alike, so that the longer side's limit is this."""
+def fitted(augmentation: Augmentation, longest: int) -> Augmentation:
+    """
+    Show pictures about as large as a network sees them at run time, its longer side this.
+
+    The authors' sizes are for pictures that are tested with 800 rows at most; ours have no such
+    limit, and squarer ones would be learned too small.
+    """
     factor = longest / augmentation.long_side
-
-    def pair(sides: tuple[int, int]) -> tuple[int, int]:
-        return round(sides[0] * factor), round(sides[1] * factor)
-
+    low, high = augmentation.crop_side
     return replace(
         augmentation,
-        short_side=pair(augmentation.short_side),
+        short_side=(longest // 2, longest),
         long_side=longest,
         crop_short_sides=tuple(round(side * factor) for side in augmentation.crop_short_sides),
-        crop_side=pair(augmentation.crop_side),
+        crop_side=(round(low * factor), round(high * factor)),
     )
