@@ -3,12 +3,14 @@
 from typing import Any
 
 import timm
+import torch
 from timm.layers import LayerNorm2d, PatchEmbed
 from timm.models import generate_default_cfgs, register_model
 from timm.models.efficientnet import _gen_mobilenet_v2
 from timm.models.swin_transformer import SwinTransformerBlock
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from pavenet_core.config import ModelConfig
 
@@ -76,9 +78,17 @@ class Backbone(nn.Module):
             LayerNorm2d(channels, eps=1e-5) if config.backbone_norm else nn.Identity()
             for channels in self.channels
         )
+        self.recompute = False
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Return the feature maps, finest first."""
+        if not (self.recompute and torch.is_grad_enabled()):
+            return self._maps(images)
+        # Picture by picture, so that the activations of one alone are there at a time.
+        single = [checkpoint(self._maps, x, use_reentrant=False) for x in images.split(1)]
+        return [torch.cat(maps) for maps in zip(*single, strict=True)]
+
+    def _maps(self, images: Tensor) -> list[Tensor]:
         maps = self.trunk(images)
         if self.channels_last:
             maps = [x.permute(0, 3, 1, 2) for x in maps]

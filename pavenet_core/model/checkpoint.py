@@ -2,6 +2,7 @@
 
 import pickle
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -10,10 +11,37 @@ from torch import Tensor
 from pavenet_core.config import ModelConfig
 from pavenet_core.model.pavenet import PaveNet
 
+# What torch.load raises for a file that is missing, cut short or of another kind.
+UNREADABLE = (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError)
 PER_FRAME_ROWS = re.compile(
     r'_decoder\.layers\.\d+\.attention\.(sampling_offsets|attention_weights)'
 )
 PER_FRAME_HEAD = re.compile(r'(_decoder\.keypoint_heads\.\d+\.)(\d+)\.')
+
+
+@dataclass(frozen=True)
+class Weights:
+    """
+    What a checkpoint knows, whatever else is in it.
+
+    network    state of `PaveNet(config)`, averaged where training did that
+    criterion  state of the losses' densities
+    """
+
+    config: ModelConfig
+    network: dict[str, Tensor]
+    criterion: dict[str, Tensor]
+
+
+def read_weights(path: Path) -> Weights:
+    """Read the weights of a checkpoint of `pavenet train`; `ValueError` if it is none."""
+    try:
+        data = torch.load(path, map_location='cpu', weights_only=True)
+        config = ModelConfig.from_json(data['config'])
+        return Weights(config, dict(data['average']), dict(data.get('criterion', {})))
+    except (*UNREADABLE, KeyError, TypeError, AttributeError) as error:
+        reason = str(error).partition('\n')[0]
+        raise ValueError(f'{path} is not a checkpoint of pavenet train: {reason}') from error
 
 
 def load_checkpoint(path: Path, num_frames: int | None = None) -> PaveNet:
@@ -22,13 +50,8 @@ def load_checkpoint(path: Path, num_frames: int | None = None) -> PaveNet:
 
     num_frames  widen an image model to so many frames; by default the checkpoint's own number
     """
-    try:
-        data = torch.load(path, map_location='cpu', weights_only=True)
-        config = ModelConfig.from_json(data['config'])
-        state = data['average']
-    except (OSError, RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
-        reason = str(error).partition('\n')[0]
-        raise ValueError(f'{path} is not a checkpoint of pavenet train: {reason}') from error
+    weights = read_weights(path)
+    config, state = weights.config, weights.network
     if num_frames is not None and num_frames != config.num_frames:
         state = widened(state, config, num_frames)
         config = config.with_frames(num_frames)

@@ -64,6 +64,10 @@ class PaveNet(nn.Module):
         trunk, levels = self.backbone.strides, self.config.num_levels
         return [*trunk, *(trunk[-1] * 2**i for i in range(1, levels - len(trunk) + 1))]
 
+    def recompute_activations(self, wanted: bool) -> None:
+        """In training, keep what goes into trunk and encoder, and run them anew for gradients."""
+        self.backbone.recompute = self.spatial_encoder.recompute = wanted
+
     def normalise(self, images: Tensor, valid_sizes: Tensor) -> Tensor:
         """
         Turn stored pictures into the backbone's input; padding becomes zero.

@@ -1,9 +1,11 @@
 """The spatial encoder (SE): each frame on its own, once. And the paper's baseline, all at once."""
 
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from pavenet_core.config import ModelConfig
 from pavenet_core.model.deformable_attention import DeformableAttention
@@ -88,6 +90,7 @@ class SpatialEncoder(nn.Module):
             torch.randn(self.frames * config.num_levels, config.channels)
         )
         self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.encoder_layers))
+        self.recompute = False
 
     def forward(self, levels: list[Tensor], valid_sizes: Tensor) -> Memory:
         """
@@ -107,8 +110,10 @@ class SpatialEncoder(nn.Module):
         position = self._position(counts, shapes)
         anchors = token_centres(memory)[:, :, None] * memory.valid_ratios[:, None]
         anchors, scales = anchors[:, :, None, :, None], cell_scale(shapes, tokens.device)
+        again = self.recompute and torch.is_grad_enabled()
         for layer in self.layers:
-            tokens = layer(tokens, position, memory, anchors, scales)
+            run = partial(checkpoint, layer, use_reentrant=False) if again else layer
+            tokens = run(tokens, position, memory, anchors, scales)
         return memory._replace(tokens=tokens)
 
     def _position(self, counts: list[Tensor], shapes: list[tuple[int, int]]) -> Tensor:

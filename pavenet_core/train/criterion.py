@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from pavenet_core.model.predictions import JointPrediction, PosePrediction
 from pavenet_core.skeleton import Skeleton
+from pavenet_core.train.distributed import mean_over_processes
 from pavenet_core.train.flow import RealNvp, residual_nll
 from pavenet_core.train.matcher import (
     Match,
@@ -204,7 +205,7 @@ def oks_loss(pairs: Pairs, skeleton: Skeleton) -> Tensor:
     errors_px = (pairs.predicted - pairs.keypoints) * pairs.image_sizes.unsqueeze(1)
     squared_px = errors_px.square().sum(-1)
     oks = object_keypoint_similarity(squared_px, pairs.visible, pairs.areas, skeleton)
-    return (1 - oks).sum() / max(len(oks), 1)
+    return (1 - oks).sum() / _denominator(oks.new_tensor(len(oks)))
 
 
 def focal_loss(logits: Tensor, labels: Tensor) -> Tensor:
@@ -235,5 +236,5 @@ def inside_ignored(poses: Tensor, boxes: Tensor) -> Tensor:
 
 
 def _denominator(count: Tensor) -> Tensor:
-    """Return a count to divide by; training in several processes would average it over them."""
-    return count.clamp(min=1)
+    """Return a count to divide by: its mean over the training processes, as in the paper."""
+    return mean_over_processes(count).clamp(min=1)

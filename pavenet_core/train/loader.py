@@ -1,6 +1,7 @@
 """Batches for training: drawn, read and augmented in worker processes."""
 
 import multiprocessing
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import count
@@ -79,7 +80,7 @@ class Loader:
             num_workers=self._workers,
             pin_memory=torch.cuda.is_available(),
             multiprocessing_context=worker_context() if self._workers else None,
-            worker_init_fn=one_thread,
+            worker_init_fn=as_worker,
             generator=torch.Generator(),  # else it draws from the one that dropout draws from
         )
         for item in loader:
@@ -144,6 +145,7 @@ def as_is(item: Any) -> Any:
     return item
 
 
-def one_thread(_: int) -> None:
-    """Leave other cores to the other workers."""
+def as_worker(_: int) -> None:
+    """Leave other cores to the other workers, and Ctrl-C to the process that trains."""
     cv2.setNumThreads(0)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

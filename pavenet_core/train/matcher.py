@@ -16,6 +16,7 @@ Match = tuple[Tensor, Tensor]
 
 # Floats per temporary of the cost; people are taken in groups that fit.
 CHUNK_ELEMENTS = 4_000_000
+IMPOSSIBLE = 1e9  # cost of a pose that is not a number
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,9 @@ def match(
 
 def assign(matrix: CostMatrix, repeats: int = 1) -> Match:
     """Choose the pairs of least total cost, each candidate at most once."""
-    columns = matrix.cost.repeat(1, repeats)
+    # Half precision may overflow; the loss then does too, and the loop sees to it.
+    finite = matrix.cost.nan_to_num(IMPOSSIBLE, IMPOSSIBLE, -IMPOSSIBLE)
+    columns = finite.repeat(1, repeats)
     candidates, chosen = linear_sum_assignment(columns.cpu().numpy())
     device = matrix.people.device
     indices = torch.from_numpy(chosen).to(device) % max(len(matrix.people), 1)

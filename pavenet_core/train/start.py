@@ -1,22 +1,104 @@
-"""What training begins with."""
+"""What training begins with: weights of before, a trained trunk, or nothing."""
 
+import logging
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
+from torch import Tensor
+
+from pavenet_core.config import ModelConfig
 from pavenet_core.model import PaveNet
-from pavenet_core.model.checkpoint import load_checkpoint
+from pavenet_core.model.adapt_skeleton import adapt_skeleton
+from pavenet_core.model.checkpoint import Weights, read_weights, widened
+from pavenet_core.model.official_checkpoint import read_official
 from pavenet_core.presets import PRESETS
+from pavenet_core.skeleton import Skeleton
 from pavenet_core.train.initial_weights import load_movenet_trunk
 
+log = logging.getLogger(__name__)
 
-def start_model(
-    preset: str, num_frames: int, *, trunk: Path | None = None, checkpoint: Path | None = None
-) -> PaveNet:
-    """Build a preset's network with fresh weights, or go on from an earlier checkpoint's."""
-    if checkpoint is not None:
-        return load_checkpoint(checkpoint, num_frames)
-    if preset not in PRESETS:
+IMAGENET, RANDOM = 'imagenet', 'random'  # trunks that are no file
+
+
+class Start(NamedTuple):
+    """Hold a network to train, and the losses' densities where they were trained before."""
+
+    model: PaveNet
+    criterion: dict[str, Tensor]
+
+
+def read_any_weights(path: Path) -> Weights:
+    """Read a checkpoint of `pavenet train`, or of the authors: PAVE-Net or PETR."""
+    if not path.is_file():
+        raise ValueError(f'there are no weights {path}')
+    try:
+        return read_weights(path)
+    except ValueError as ours:
+        try:
+            official = read_official(path)
+        except ValueError as theirs:
+            raise ValueError(f'{ours}; nor one of the authors: {theirs}') from theirs
+    return Weights(official.config, official.network, official.flows)
+
+
+def choose_config(
+    preset: str | None, num_frames: int | None, weights: Weights | None
+) -> ModelConfig:
+    """Return a preset's network, or that of the weights, for so many frames."""
+    if preset is not None and preset not in PRESETS:
         raise ValueError(f'no model {preset!r}; there are {sorted(PRESETS)}')
-    model = PaveNet(PRESETS[preset].with_frames(num_frames))
-    if trunk is not None:
-        load_movenet_trunk(model.backbone.trunk, trunk)
-    return model
+    if preset is None and weights is None:
+        raise ValueError('neither a model nor weights are given')
+    config = weights.config if preset is None and weights else PRESETS[preset or '']
+    return config if num_frames is None else config.with_frames(num_frames)
+
+
+def start(config: ModelConfig, weights: Weights | None, trunk: str, skeleton: Skeleton) -> Start:
+    """Build a network for the labels' skeleton and fill it with what there is."""
+    config = replace(config, skeleton=skeleton)
+    if weights is None:
+        return Start(fresh_model(config, trunk), {})
+    model = PaveNet(config)
+    return Start(model, take_weights(model, weights))
+
+
+def fresh_model(config: ModelConfig, trunk: str) -> PaveNet:
+    """Build a network of which the trunk at most is trained."""
+    if trunk not in (IMAGENET, RANDOM):
+        model = PaveNet(config)
+        load_movenet_trunk(model.backbone.trunk, Path(trunk))
+        return model
+    try:
+        return PaveNet(config, pretrained_backbone=trunk == IMAGENET)
+    except (OSError, RuntimeError) as error:
+        reason = str(error).partition('\n')[0]
+        raise ValueError(
+            f'cannot get the ImageNet weights of {config.backbone}: {reason}; '
+            'give --weights FILE, or --trunk random to begin without'
+        ) from error
+
+
+def take_weights(model: PaveNet, weights: Weights) -> dict[str, Tensor]:
+    """
+    Fill a network with weights of fewer frames, or another skeleton; return the densities.
+
+    What the weights lack keeps its start values and is named in the log.
+    """
+    config, network = weights.config, weights.network
+    if config.skeleton != model.config.skeleton:
+        network, config = adapt_skeleton(network, config, model.config.skeleton)
+    if config.num_frames != model.config.num_frames:
+        network = widened(network, config, model.config.num_frames)
+    own = model.state_dict()
+    fits = {n: x for n, x in network.items() if n in own and own[n].shape == x.shape}
+    fresh = [n for n in own if n not in fits and not n.endswith('num_batches_tracked')]
+    if len(fits) < len(own) / 2:
+        raise ValueError(
+            f'the weights are of {config.name}: of {len(own)} tensors of {model.config.name} '
+            f'only {len(fits)} are there and fit; give another --model'
+        )
+    if fresh:
+        log.info('%d tensors keep their start values: %s', len(fresh), ', '.join(fresh[:6]))
+    model.load_state_dict(fits, strict=False)
+    return weights.criterion

@@ -1,0 +1,80 @@
+"""From labelled frames to a stage's batches."""
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+from pavenet_core.data.dataset import Dataset, Neighbours
+from pavenet_core.data.selection import for_training
+from pavenet_core.model import PaveNet
+from pavenet_core.train.augmentation import AUGMENTATIONS, Augmentation
+from pavenet_core.train.canvas import CanvasMaker
+from pavenet_core.train.distributed import Processes, wait_for_all
+from pavenet_core.train.feature_cache import CachedLoader, fill_cache
+from pavenet_core.train.loader import Loader
+from pavenet_core.train.recipe import Recipe
+
+log = logging.getLogger(__name__)
+
+
+def make_source(
+    dataset: Dataset, model: PaveNet, recipe: Recipe, processes: Processes, cache: Path
+) -> Loader | CachedLoader:
+    """Return this process's batches: augmented windows, or cached maps of composed ones."""
+    dataset = for_training(dataset)
+    if recipe.augmentation == 'cached':
+        return cached_source(dataset, model, recipe, processes, cache)
+    if recipe.augmentation not in AUGMENTATIONS:
+        known = ['cached', *AUGMENTATIONS]
+        raise ValueError(f'no augmentation {recipe.augmentation!r}; there are {known}')
+    augmentation = AUGMENTATIONS[recipe.augmentation].with_frames(model.config.num_frames)
+    return Loader(
+        dataset,
+        fitted(augmentation, recipe.longest) if recipe.longest else augmentation,
+        Neighbours(model.config.num_frames),
+        batch=recipe.batch,
+        alignment=model.config.input_alignment,
+        seed=recipe.seed,
+        rank=processes.rank,
+        processes=processes.count,
+        workers=recipe.workers,
+    )
+
+
+def cached_source(
+    dataset: Dataset, model: PaveNet, recipe: Recipe, processes: Processes, cache: Path
+) -> CachedLoader:
+    """Fill the cache, the processes sharing the work, and return what reads it."""
+    if recipe.frozen != 'trunk':
+        raise ValueError(f'cached features need a frozen trunk, but {recipe.name} trains it')
+    maker = CanvasMaker(dataset, Neighbours(model.config.num_frames))
+    shards = range(processes.rank, recipe.shards, processes.count)
+    for path in fill_cache(cache, model, maker, shards):
+        log.info('cached %s', path)
+    wait_for_all()
+    return CachedLoader(
+        cache,
+        len(model.config.skeleton),
+        batch=recipe.batch,
+        seed=recipe.seed,
+        rank=processes.rank,
+        processes=processes.count,
+    )
+
+
+def fitted(augmentation: Augmentation, longest: int) -> Augmentation:
+    """
+    Show pictures about as large as a network sees them at run time, its longer side this.
+
+    The authors' sizes are for pictures that are tested with 800 rows at most; ours have no such
+    limit, and squarer ones would be learned too small.
+    """
+    factor = longest / augmentation.long_side
+    low, high = augmentation.crop_side
+    return replace(
+        augmentation,
+        short_side=(longest // 2, longest),
+        long_side=longest,
+        crop_short_sides=tuple(round(side * factor) for side in augmentation.crop_short_sides),
+        crop_side=(round(low * factor), round(high * factor)),
+    )

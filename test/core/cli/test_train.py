@@ -1,0 +1,289 @@
+"""Training as a user starts it, on pictures of dotted people."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from pavenet_core.cli import main
+from pavenet_core.model import PaveNet
+from pavenet_core.model.checkpoint import load_checkpoint
+from pavenet_core.skeleton import COCO17, POSETRACK15, Skeleton
+from pavenet_core.train import feature_cache
+from pavenet_core.train.batch import ImageBatch
+from pavenet_core.train.criterion import Criterion
+from pavenet_core.train.loop import Trainer
+
+REPOSITORY = Path(__file__).parents[3]
+
+
+def write_dots(
+    folder: Path, labels: Path, count: int, skeleton: Skeleton = COCO17, below: str = ''
+) -> None:
+    """Write pictures of one dotted person each, and their labels in COCO's form."""
+    folder.mkdir(parents=True)
+    labels.parent.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(0)
+    images, people = [], []
+    for index in range(count):
+        person = rng.uniform((30, 20), (130, 100), (len(skeleton), 2)).round(1)
+        image = np.full((120, 160, 3), 128, np.uint8)
+        for joint, (x, y) in enumerate(person):
+            cv2.circle(image, (round(x), round(y)), 6, (14 * joint, 250 - 14 * joint, 200), -1)
+        cv2.imwrite(str(folder / f'{index}.png'), image)
+        images.append(
+            {'id': index, 'file_name': f'{below}{index}.png', 'height': 120, 'width': 160}
+        )
+        low, size = person.min(0), np.ptp(person, axis=0)
+        people.append(
+            {
+                'id': index + 1,
+                'image_id': index,
+                'category_id': 1,
+                'iscrowd': 0,
+                'keypoints': np.column_stack([person, np.full(len(person), 2)]).ravel().tolist(),
+                'num_keypoints': len(skeleton),
+                'bbox': [*low.tolist(), *size.tolist()],
+                'area': float(size.prod()),
+            }
+        )
+    category = {'id': 1, 'name': 'person', 'keypoints': list(skeleton.names), 'skeleton': []}
+    data = {'images': images, 'annotations': people, 'categories': [category]}
+    labels.write_text(json.dumps(data))
+
+
+@pytest.fixture(scope='module')
+def place(
+    make_tiny_model: Callable[..., PaveNet], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Give a folder with pictures, labels and weights of a tiny image model."""
+    folder = tmp_path_factory.mktemp('dots')
+    write_dots(folder / 'photos', folder / 'labels.json', 8)
+    model = make_tiny_model(1)
+    weights = {
+        'config': model.config.to_json(),
+        'average': model.state_dict(),
+        'criterion': Criterion(model.config.skeleton).state_dict(),
+    }
+    torch.save(weights, folder / 'tiny.pt')
+    return folder
+
+
+def words(place: Path, out: Path, *more: object) -> list[str]:
+    """Return what to say to `pavenet` for a quick fine-tuning."""
+    return [
+        *('train', '--recipe', 'finetune', '--weights', str(place / 'tiny.pt')),
+        *('--images', str(place / 'photos'), '--annotations', str(place / 'labels.json')),
+        *('--update', '4', '--batch', '4', '--device', 'cpu', '--out', str(out)),
+        *map(str, more),
+    ]
+
+
+def start(arguments: list[str], launcher: tuple[str, ...] = ()) -> 'subprocess.Popen[str]':
+    command = [sys.executable, *launcher, '-m', 'pavenet_core.cli', *arguments]
+    return subprocess.Popen(
+        command,
+        cwd=REPOSITORY,
+        env={**os.environ, 'PYTHONPATH': str(REPOSITORY), 'OMP_NUM_THREADS': '1'},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process: 'subprocess.Popen[str]') -> None:
+    said = process.communicate(timeout=180)
+    assert process.returncode == 0, said
+
+
+def run_state(out: Path) -> dict[str, object]:
+    return dict(torch.load(out / 'checkpoint.pt', weights_only=True))
+
+
+def steps_done(out: Path) -> int:
+    try:
+        return int(run_state(out)['run']['step'])
+    except (OSError, RuntimeError):
+        return 0
+
+
+def wait_for_step(process: 'subprocess.Popen[str]', out: Path, step: int) -> None:
+    until = time.monotonic() + 120
+    while steps_done(out) < step:
+        assert process.poll() is None and time.monotonic() < until, process.communicate()
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Compute as the processes of `start` do: sums of several threads differ in the last bits."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def test_a_stopped_and_killed_run_ends_like_an_undisturbed_one(
+    place: Path,
+    tmp_path: Path,
+    one_thread: None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    more = ('--steps', 12, '--checkpoint-minutes', 0)
+    assert main(words(place, tmp_path / 'whole', *more)) == 0
+    capsys.readouterr()
+
+    out, update = tmp_path / 'part', Trainer.update
+
+    def interrupted(trainer: Trainer, batches: Iterator[ImageBatch]) -> object:
+        if trainer.step == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        return update(trainer, batches)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, 'update', interrupted)
+        assert main(words(place, out, *more)) == 130
+    said = capsys.readouterr()
+    assert said.out == f'stopped and saved; the same command goes on from {out}\n'
+    assert 'Traceback' not in said.err
+    assert steps_done(out) == 3
+
+    process = start(words(place, out, *more))
+    wait_for_step(process, out, 5)
+    process.kill()
+    process.communicate(timeout=60)
+    assert 5 <= steps_done(out) < 12
+
+    assert main(words(place, out, *more)) == 0
+    expected, found = run_state(tmp_path / 'whole'), run_state(out)
+    for name in ('average', 'criterion'):
+        for key, value in expected[name].items():
+            assert torch.equal(value, found[name][key]), key
+    lines = (out / 'metrics.jsonl').read_text().splitlines()
+    assert [json.loads(line)['step'] for line in lines] == [1, 10, 12]
+
+
+def test_two_processes_learn_what_one_learns_of_the_joined_batch(
+    place: Path, tmp_path: Path
+) -> None:
+    labelled = ('--val-images', place / 'photos', '--val-annotations', place / 'labels.json')
+    more = ('--steps', 3, *labelled)
+    one = start(words(place, tmp_path / 'one', *more))
+    finish(one)
+    launcher = ('-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2')
+    two = start(words(place, tmp_path / 'two', *more, '--batch', 2), launcher)
+    finish(two)
+    joined, shared = run_state(tmp_path / 'one'), run_state(tmp_path / 'two')
+    assert (joined['run']['processes'], shared['run']['processes']) == (1, 2)
+    accuracies = [
+        [line for line in (out / 'metrics.jsonl').read_text().splitlines() if 'accuracy' in line]
+        for out in (tmp_path / 'one', tmp_path / 'two')
+    ]
+    assert accuracies[0] == accuracies[1] and len(accuracies[0]) == 2
+    moments = [each['run']['optimiser']['state'] for each in (joined, shared)]
+    assert moments[0].keys() == moments[1].keys()
+    scale = max(float(m['exp_avg'].abs().max()) for m in moments[0].values())
+    for index, moment in moments[0].items():  # running means of the gradients
+        other = moments[1][index]['exp_avg']
+        torch.testing.assert_close(moment['exp_avg'], other, rtol=1e-3, atol=1e-4 * scale)
+    start_weights = torch.load(place / 'tiny.pt', weights_only=True)['average']
+    moved = 0.0
+    for name, value in joined['run']['model'].items():
+        if value.is_floating_point():
+            # A gradient of nearly nothing moves a weight by a rate's part in either direction.
+            torch.testing.assert_close(value, shared['run']['model'][name], rtol=0, atol=1e-6)
+            moved = max(moved, float((value - start_weights[name]).abs().max()))
+    assert moved > 5e-6
+
+
+def test_measures_on_other_pictures_and_keeps_the_best(place: Path, tmp_path: Path) -> None:
+    validation = ('--val-images', place / 'photos', '--val-annotations', place / 'labels.json')
+    assert main(words(place, tmp_path, '--epochs', 1, *validation)) == 0
+    lines = [json.loads(x) for x in (tmp_path / 'metrics.jsonl').read_text().splitlines()]
+    (accuracy,) = [line['accuracy'] for line in lines if 'accuracy' in line]
+    assert set(accuracy) == {'AP', 'AP50', 'AP75', 'AR'}
+    load_checkpoint(tmp_path / 'best.pt')
+
+
+def test_the_paper_s_stages_by_one_command(place: Path, tmp_path: Path) -> None:
+    labels = tmp_path / 'coco' / 'annotations' / 'person_keypoints_train2017.json'
+    write_dots(tmp_path / 'coco' / 'train2017', labels, 4)
+    write_dots(
+        tmp_path / 'posetrack' / 'images' / 'train' / '000001_bonn_train',
+        tmp_path / 'posetrack' / 'annotations' / 'train' / '000001_bonn_train.json',
+        4,
+        POSETRACK15,
+        'images/train/000001_bonn_train/',
+    )
+    command = [
+        *('train', '--recipe', 'paper', '--coco', tmp_path / 'coco', '--frames', 3),
+        *('--posetrack', tmp_path / 'posetrack', '--weights', place / 'tiny.pt'),
+        *('--epochs', 1, '--update', 2, '--batch', 1, '--longest', 160),
+        *('--device', 'cpu', '--out', tmp_path / 'run'),
+    ]
+    assert main([str(word) for word in command]) == 0
+    stills = load_checkpoint(tmp_path / 'run' / '1-coco' / 'checkpoint.pt').config
+    final = load_checkpoint(tmp_path / 'run' / 'checkpoint.pt').config
+    assert (stills.skeleton, stills.num_frames) == (COCO17, 3)
+    assert (final.skeleton, final.num_frames) == (POSETRACK15, 3)
+
+
+def test_the_compact_recipe_learns_from_cached_features(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feature_cache, 'SHARD', 4)
+    monkeypatch.setattr(feature_cache, 'CANVAS', (96, 128))
+    more = ('--recipe', 'compact', '--shards', 2, '--steps', 2, '--update', 4, '--batch', 2)
+    assert main(words(place, tmp_path, *more)) == 0
+    assert len(list((tmp_path / 'cache').iterdir())) == 2
+    before = torch.load(place / 'tiny.pt', weights_only=True)['average']
+    after = load_checkpoint(tmp_path / 'checkpoint.pt').state_dict()
+    changed = {
+        name.split('.')[0] for name, value in after.items() if (value != before[name]).any()
+    }
+    assert 'backbone' not in changed and {'neck', 'pose_decoder'} <= changed
+
+
+def test_a_dry_run_trains_nothing(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words(place, tmp_path / 'run', '--dry-run')) == 0
+    said = capsys.readouterr().out
+    assert '8 labelled frames' in said and 'updates 0 to 40, 2 an epoch' in said
+    assert not (tmp_path / 'run').exists()
+
+
+@pytest.mark.parametrize(
+    ('more', 'sentence'),
+    [
+        (('--recipe', 'bake'), "no recipe 'bake'; there are"),
+        (('--weights', 'nowhere.pt'), 'there are no weights nowhere.pt'),
+        (('--model', 'huge'), "no model 'huge'; there are"),
+        (('--rate', '0'), 'rate 0.0'),
+        (('--val-images', 'x'), '--val-annotations and --val-images belong together'),
+        (('--device', 'cuda'), 'there is no CUDA device here'),
+        (('--recipe', 'paper'), 'recipe paper needs --posetrack'),
+    ],
+)
+def test_bad_input_is_one_sentence(
+    place: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    more: tuple[str, ...],
+    sentence: str,
+) -> None:
+    if more[-1] == 'cuda' and torch.cuda.is_available():
+        pytest.skip('there is a CUDA device')
+    assert main(words(place, tmp_path, *more)) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith('pavenet: ') and sentence in line
