@@ -9,13 +9,22 @@ ROOT = Path(__file__).parents[1]
 CACHE = ROOT / '.bench'
 
 
+def is_stale(path: Path) -> bool:
+    """Return whether a bundle is not there, or older than the code that makes it."""
+    written = path / 'metadata.json'
+    sources = (ROOT / 'pavenet_core').rglob('*.py')
+    return not written.is_file() or written.stat().st_mtime < max(
+        source.stat().st_mtime for source in sources
+    )
+
+
 def compact_of_frames(num_frames: int) -> Path:
     """Return a bundle of the shipped image model's weights, widened to so many frames."""
     from pavenet_core.export import export_bundle
     from pavenet_core.model.checkpoint import load_checkpoint
 
     path = CACHE / f'compact_{num_frames}'
-    if not path.is_dir():
+    if is_stale(path):
         model = load_checkpoint(ROOT / 'models' / 'compact_image.pt', num_frames)
         export_bundle(model, path)
     return path
@@ -30,7 +39,7 @@ def random_weights(config: ModelConfig, **changes: object) -> Path:
 
     config = replace(config, **changes)
     path = CACHE / '_'.join([config.name, *(f'{k}{v}' for k, v in changes.items())])
-    if not path.is_dir():
+    if is_stale(path):
         torch.manual_seed(0)
         export_bundle(PaveNet(config), path)
     return path

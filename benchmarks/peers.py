@@ -21,9 +21,9 @@ from peer_scenes import Scene, scene_of
 from timing import interleaved, percentile, print_setting, print_table
 from tqdm import tqdm
 
-from pavenet_core.metrics import coco_results, keypoint_ap, load_annotations
-from pavenet_core.skeleton import COCO17
-from pavenet_core.video import read_image
+from pavenet_core.data.read import read_dataset
+from pavenet_core.metrics import oks_ap
+from pavenet_core.poses import Poses
 
 PEOPLE = (1, 3, 5, 10, 20)
 Spent = list[float]
@@ -141,14 +141,13 @@ def measure_accuracy(
     opened: Mapping[str, Model], annotations: Path, images: Path
 ) -> dict[str, list[str]]:
     """Return every model's AP, AP50 and AR on labelled stills."""
-    truth = load_annotations(annotations, COCO17)
-    results: dict[str, list[dict[str, object]]] = {name: [] for name in opened}
-    for image in tqdm(truth['images'], unit='image', disable=None):
-        # Labels are in pixels as stored, so a camera's turn mark must not turn the picture.
-        pixels = read_image(images / image['file_name'], upright=False)
+    dataset = read_dataset(annotations, images)
+    poses: dict[str, list[Poses]] = {name: [] for name in opened}
+    for frame in tqdm(dataset.frames, unit='image', disable=None):
+        image = frame.clip.read(frame.index)
         for name, model in opened.items():
-            results[name] += coco_results(image['id'], model.find_poses(pixels))
-    return {name: in_words(keypoint_ap(truth, found, COCO17)) for name, found in results.items()}
+            poses[name].append(model.find_poses(image))
+    return {name: in_words(oks_ap(dataset, found)) for name, found in poses.items()}
 
 
 def in_words(values: Mapping[str, float | None]) -> list[str]:

@@ -45,12 +45,27 @@ class DecoderLayer(nn.Module):
         position  (B*G, N, C), or (N, C) shared by all groups
         anchors, scales, values  as `DeformableAttention.forward` takes them, for G*N queries
         """
-        shape = query.shape
+        return self.look(self.confer(query, position), position, anchors, scales, values)
+
+    def confer(self, query: Tensor, position: Tensor) -> Tensor:
+        """Attend within each group, of which there may be one that stands for all."""
         x = query.flatten(0, 1)
         moved = x + position
-        x = self.norm1(
-            x + self.dropout(self.self_attention(moved, moved, x, need_weights=False)[0])
-        )
-        mixed = self.attention((x + position).view(shape).flatten(1, 2), anchors, scales, values)
+        answer = self.self_attention(moved, moved, x, need_weights=False)[0]
+        return self.norm1(x + self.dropout(answer)).view(query.shape)
+
+    def look(
+        self,
+        query: Tensor,
+        position: Tensor,
+        anchors: Tensor,
+        scales: Tensor,
+        values: list[Tensor],
+    ) -> Tensor:
+        """Attend to the frames and transform; shapes are those of `forward`."""
+        # Of queries in a row, and not in groups, ONNX makes one step of a product and its bias.
+        x = query.flatten(0, 2)
+        moved = (query.flatten(0, 1) + position).view(query.shape).flatten(1, 2)
+        mixed = self.attention(moved, anchors, scales, values)
         x = self.norm2(x + self.dropout(mixed.view(x.shape)))
-        return self.norm3(self.feed_forward(x)).view(shape)
+        return self.norm3(self.feed_forward(x)).view(query.shape)

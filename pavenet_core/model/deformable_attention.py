@@ -96,12 +96,20 @@ class DeformableAttention(nn.Module):
         values   [(B, M, C/M, h, w)] * T*L        frame by frame
         returns  (B, Q, C)
         """
-        batch, queries, _ = query.shape
+        batch, queries, channels = query.shape
         frames, heads, levels, points = self.shape
+        query = query.reshape(-1, channels)  # of tokens alone, ONNX makes one step with the bias
         offsets = self.sampling_offsets(query).view(batch, queries, *self.shape, 2)
-        locations = anchors[:, :, :, None] + scales[:, :, :, None] * offsets
-        locations = locations.permute(0, 3, 2, 4, 5, 1, 6).flatten(2, 3)
-        logits = self.attention_weights(query).view(batch, queries, *self.shape)
-        logits = logits.permute(0, 3, 2, 4, 5, 1).reshape(batch, heads, -1, queries)
+        anchors, scales, offsets = (
+            _queries_last(x) for x in (anchors[:, :, :, None], scales[:, :, :, None], offsets)
+        )
+        locations = (anchors + scales * offsets).permute(0, 2, 1, 3, 4, 6, 5).flatten(2, 3)
+        logits = _queries_last(self.attention_weights(query).view(batch, queries, *self.shape))
+        logits = logits.transpose(1, 2).reshape(batch, heads, -1, queries)
         weights = logits.softmax(2).view(batch, heads, frames * levels, points, queries)
         return self.output_proj(deformable_attention(values, locations, weights))
+
+
+def _queries_last(x: Tensor) -> Tensor:
+    """Turn (B, Q, ...) into (B, ..., Q): ONNX Runtime broadcasts long last axes fast."""
+    return x.movedim(1, -1)

@@ -59,20 +59,26 @@ class JointDecoder(nn.Module):
         values        per layer [(B, M, c, h, w)] * T*L
         valid_ratios  (B, T, L, 2)
         """
-        batch, _, people, _, _ = poses.shape
+        batch, _, people, keypoints, _ = poses.shape
         poses = poses.detach()
         shapes = [(x.shape[3], x.shape[4]) for x in values[0][: self.num_levels]]
         scales = cell_scale(shapes, poses.device)
-        query = self.content.expand(batch, people, -1, -1)
         ratios = valid_ratios[:, None, :, :, None]
-        predictions = []
-        for index, layer in enumerate(self.layers):
+        query, predictions = self.content[None, None], []
+        for index, sigma_head in enumerate(self.sigma_heads):
+            layer = cast(DecoderLayer, self.layers[index])
             poses = poses.detach() if self.detach else poses
             anchors = poses.flatten(2, 3).transpose(1, 2)[:, :, :, None, None] * ratios
-            query = layer(query, self.query_pos, anchors, scales, values[index])
-            moves = [head(query) for head in cast(nn.ModuleList, self.keypoint_heads[index])]
+            # Before the first look all people are alike, and so confer but once.
+            query = layer.confer(query, self.query_pos)
+            query = query.expand(batch, people, -1, -1)
+            query = layer.look(query, self.query_pos, anchors, scales, values[index])
+            tokens = query.flatten(0, 2)
+            heads = list(cast(nn.ModuleList, self.keypoint_heads[index]))
+            if index == len(self.layers) - 1:  # nobody asks for the other frames' poses any more
+                heads, poses = [heads[len(heads) // 2]], poses[:, [self.key_frame]]
+            moves = [head(tokens).view(batch, people, keypoints, 2) for head in heads]
             poses = (torch.stack(moves, 1) + inverse_sigmoid(poses)).sigmoid()
-            predictions.append(
-                JointPrediction(poses[:, self.key_frame], self.sigma_heads[index](query).sigmoid())
-            )
+            sigmas = sigma_head(tokens).sigmoid().view(batch, people, keypoints, 2)
+            predictions.append(JointPrediction(poses[:, poses.shape[1] // 2], sigmas))
         return predictions

@@ -98,6 +98,8 @@ def hand_counted(config: ModelConfig, maps: dict[int, int], people: int) -> dict
     pose = config.pose_layers * (layer(q, q, k) + q * pose_heads) + q * c  # one class head
     joint = config.joint_layers * (layer(people * k, k, 4) + people * k * t * mlp(c, c, c, 2))
     joint += people * k * mlp(c, c, c, 2)  # one head of spreads
+    joint -= (people - 1) * k * (4 * c * c + 2 * c * k)  # the first self-attention is everyone's
+    joint -= people * k * (t - 1) * mlp(c, c, c, 2)  # the last layer moves the key frame only
     encoder = tokens * (c * c + sampling(1, 4) + mlp(c, f, c))
     chosen = q * mlp(c, 2 * c, 2 * c, 2 * c, 2 * k)
     return {
