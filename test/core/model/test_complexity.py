@@ -131,12 +131,13 @@ def test_a_small_network_costs_what_a_hand_counts(
 
 
 def test_people_cost_the_joint_decoder_no_value_projection() -> None:
-    one, many = (complexity(PRESETS['official_r50'], people=people) for people in (1, 100))
+    one, two, many = (complexity(PRESETS['official_r50'], people=people) for people in (1, 2, 100))
     ours, theirs = one.modules['joint_decoder'], many.modules['joint_decoder']
     assert ours.frame == theirs.frame == 2 * 22223 * 256**2  # layers, tokens, channels
-    assert theirs.window == 100 * ours.window
+    person = two.modules['joint_decoder'].window - ours.window
+    assert theirs.window == ours.window + 99 * person
     assert ours.window < ours.frame / 50
-    assert many.total.stream - one.total.stream == 99 * ours.window
+    assert many.total.stream - one.total.stream == 99 * person
 
 
 @pytest.mark.parametrize('people', [1, 9])
