@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from pavenet_core.config import ModelConfig
-from pavenet_core.model.deformable_attention import DeformableAttention
+from pavenet_core.model.deformable_attention import DeformableAttention, Values
 from pavenet_core.model.layers import FeedForward
 
 
@@ -36,7 +36,7 @@ class DecoderLayer(nn.Module):
         position: Tensor,
         anchors: Tensor,
         scales: Tensor,
-        values: list[Tensor],
+        values: Values,
     ) -> Tensor:
         """
         Return the queries after one layer.
@@ -60,7 +60,7 @@ class DecoderLayer(nn.Module):
         position: Tensor,
         anchors: Tensor,
         scales: Tensor,
-        values: list[Tensor],
+        values: Values,
     ) -> Tensor:
         """Attend to the frames and transform; shapes are those of `forward`."""
         # Of queries in a row, and not in groups, ONNX makes one step of a product and its bias.

@@ -1,10 +1,44 @@
 """The one operator of the network: mix a few values sampled where a query asks."""
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from pavenet_core import ops
+
+
+class TokenValues(NamedTuple):
+    """
+    Values as the CUDA kernel reads them.
+
+    tokens  (B, T, S, M, c)
+    shapes  [(h, w)] * L
+    """
+
+    tokens: Tensor
+    shapes: list[tuple[int, int]]
+
+
+Values = list[Tensor] | TokenValues  # maps [(B, M, c, h, w)] * T*L, frame by frame, or tokens
+
+
+def by_window(values: Values, frames: int) -> Values:
+    """Line up the frames of each window: of B*T frames, window by window, to B windows of T."""
+    if frames == 1:
+        return values
+    if isinstance(values, TokenValues):
+        return values._replace(tokens=values.tokens.squeeze(1).unflatten(0, (-1, frames)))
+    return [level[frame::frames] for frame in range(frames) for level in values]
+
+
+def map_shapes(values: Values, levels: int) -> list[tuple[int, int]]:
+    """Return the L levels' heights and widths."""
+    if isinstance(values, TokenValues):
+        return values.shapes
+    return [(x.shape[3], x.shape[4]) for x in values[:levels]]
 
 
 def deformable_attention(values: list[Tensor], locations: Tensor, weights: Tensor) -> Tensor:
@@ -67,47 +101,61 @@ class DeformableAttention(nn.Module):
 
     def project(
         self, memory: Tensor, shapes: list[tuple[int, int]], padding_mask: Tensor | None = None
-    ) -> list[Tensor]:
+    ) -> Values:
         """
-        Turn a frame's tokens into value maps; they depend on nothing but the frame.
+        Turn the tokens of N frames into values; they depend on nothing but the frame.
 
         memory        (N, S, C)
         padding_mask  (N, S) True is padding: its values become zero
-        returns       [(N, M, C/M, h_l, w_l)] * L
+        returns       [(N, M, C/M, h_l, w_l)] * L, or for the CUDA kernel (N, 1, S, M, C/M)
         """
         value = self.value_proj(memory)
         if padding_mask is not None:
             value = value.masked_fill(padding_mask[..., None], 0)
-        levels = value.split([h * w for h, w in shapes], dim=1)
+        frames, _, levels, points = self.shape
+        tokens = value.unflatten(2, (self.heads, -1))[:, None]
+        if ops.uses_kernel(tokens, levels, frames * levels * points):
+            return TokenValues(tokens, shapes)
         return [
             x.transpose(1, 2).reshape(x.shape[0], self.heads, -1, h, w)
-            for x, (h, w) in zip(levels, shapes, strict=True)
+            for x, (h, w) in zip(value.split([h * w for h, w in shapes], 1), shapes, strict=True)
         ]
 
-    def forward(
-        self, query: Tensor, anchors: Tensor, scales: Tensor, values: list[Tensor]
-    ) -> Tensor:
+    def forward(self, query: Tensor, anchors: Tensor, scales: Tensor, values: Values) -> Tensor:
         """
         Sample around each query's anchors and mix.
 
         query    (B, Q, C)                        with its position added
         anchors  (B, Q, T, 1|L, 1|P, 2)           in [0, 1] of the padded map, x then y
         scales   broadcastable to (B, Q, T, L, P, 2)  length of one unit of offset
-        values   [(B, M, C/M, h, w)] * T*L        frame by frame
+        values   of B windows
         returns  (B, Q, C)
         """
         batch, queries, channels = query.shape
-        frames, heads, levels, points = self.shape
         query = query.reshape(-1, channels)  # of tokens alone, ONNX makes one step with the bias
         offsets = self.sampling_offsets(query).view(batch, queries, *self.shape, 2)
-        anchors, scales, offsets = (
-            _queries_last(x) for x in (anchors[:, :, :, None], scales[:, :, :, None], offsets)
+        logits = self.attention_weights(query).view(batch, queries, *self.shape)
+        anchors, scales = anchors[:, :, :, None], scales[:, :, :, None]
+        if isinstance(values, TokenValues):
+            mixed = ops.deformable_attention(
+                *values, anchors + scales * offsets, logits, softmax=True
+            )
+        else:
+            mixed = self._mix_maps(values, anchors, scales, offsets, logits)
+        return self.output_proj(mixed)
+
+    def _mix_maps(
+        self, maps: list[Tensor], anchors: Tensor, scales: Tensor, offsets: Tensor, logits: Tensor
+    ) -> Tensor:
+        batch, queries = logits.shape[:2]
+        frames, heads, levels, points = self.shape
+        anchors, scales, offsets, logits = (
+            _queries_last(x) for x in (anchors, scales, offsets, logits)
         )
         locations = (anchors + scales * offsets).permute(0, 2, 1, 3, 4, 6, 5).flatten(2, 3)
-        logits = _queries_last(self.attention_weights(query).view(batch, queries, *self.shape))
         logits = logits.transpose(1, 2).reshape(batch, heads, -1, queries)
         weights = logits.softmax(2).view(batch, heads, frames * levels, points, queries)
-        return self.output_proj(deformable_attention(values, locations, weights))
+        return deformable_attention(maps, locations, weights)
 
 
 def _queries_last(x: Tensor) -> Tensor:

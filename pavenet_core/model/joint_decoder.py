@@ -1,5 +1,6 @@
 """The spatiotemporal joint decoder (STJD): every keypoint of a person on its own."""
 
+from collections.abc import Sequence
 from typing import cast
 
 import torch
@@ -7,7 +8,7 @@ from torch import Tensor, nn
 
 from pavenet_core.config import ModelConfig
 from pavenet_core.model.decoder_layer import DecoderLayer
-from pavenet_core.model.deformable_attention import DeformableAttention
+from pavenet_core.model.deformable_attention import DeformableAttention, Values, map_shapes
 from pavenet_core.model.layers import Mlp, SigmaHead, inverse_sigmoid
 from pavenet_core.model.predictions import JointPrediction
 from pavenet_core.model.spatial_encoder import cell_scale
@@ -49,20 +50,19 @@ class JointDecoder(nn.Module):
     def forward(
         self,
         poses: Tensor,
-        values: list[list[Tensor]],
+        values: Sequence[Values],
         valid_ratios: Tensor,
     ) -> list[JointPrediction]:
         """
         Return each layer's keypoints in the key frame.
 
         poses         (B, T, P, K, 2) in [0, 1] of the valid picture; no gradient flows into them
-        values        per layer [(B, M, c, h, w)] * T*L
+        values        per layer, of B windows
         valid_ratios  (B, T, L, 2)
         """
         batch, _, people, keypoints, _ = poses.shape
         poses = poses.detach()
-        shapes = [(x.shape[3], x.shape[4]) for x in values[0][: self.num_levels]]
-        scales = cell_scale(shapes, poses.device)
+        scales = cell_scale(map_shapes(values[0], self.num_levels), poses.device)
         ratios = valid_ratios[:, None, :, :, None]
         query, predictions = self.content[None, None], []
         for index, sigma_head in enumerate(self.sigma_heads):

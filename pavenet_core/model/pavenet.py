@@ -7,13 +7,14 @@ from torch import Tensor, nn
 
 from pavenet_core.config import ModelConfig
 from pavenet_core.model.backbone import Backbone
+from pavenet_core.model.deformable_attention import Values, by_window
 from pavenet_core.model.joint_decoder import JointDecoder
 from pavenet_core.model.neck import Neck
 from pavenet_core.model.own_canvas import on_own_canvas, own_canvases
 from pavenet_core.model.pose_decoder import PoseDecoder
 from pavenet_core.model.predictions import JointPrediction, PosePrediction
 from pavenet_core.model.query_selection import LearnedQueries, QuerySelection
-from pavenet_core.model.spatial_encoder import Memory, SpatialEncoder, by_window
+from pavenet_core.model.spatial_encoder import Memory, SpatialEncoder
 
 
 class PosesOfWindow(NamedTuple):
@@ -127,18 +128,15 @@ class PaveNet(nn.Module):
         ratios = key.valid_ratios[:, None].expand(-1, frames, -1, -1)
         return self.joint_decoder(poses, self.window_values(self.joint_decoder, memory), ratios)
 
-    def window_values(
-        self, decoder: PoseDecoder | JointDecoder, memory: Memory
-    ) -> list[list[Tensor]]:
-        """Return per layer the value maps (B, M, c, h, w) of the frames that a decoder reads."""
+    def window_values(self, decoder: PoseDecoder | JointDecoder, memory: Memory) -> list[Values]:
+        """Return per layer the values of the frames of B windows that a decoder reads."""
         if decoder.num_frames < self.config.num_frames:
             memory = memory.frame(self.config.key_frame, self.config.num_frames)
-        return by_window(self.frame_values(decoder, memory), decoder.num_frames)
+        frame_values = self.frame_values(decoder, memory)
+        return [by_window(values, decoder.num_frames) for values in frame_values]
 
-    def frame_values(
-        self, decoder: PoseDecoder | JointDecoder, memory: Memory
-    ) -> list[list[Tensor]]:
-        """Return per layer the L value maps (N, M, c, h, w) of N frames, cached at run time."""
+    def frame_values(self, decoder: PoseDecoder | JointDecoder, memory: Memory) -> list[Values]:
+        """Return per layer the values of N frames, cached at run time."""
         if self.config.zero_padding_values:
             tokens, padding = memory.tokens, memory.padding_mask
         else:

@@ -1,5 +1,6 @@
 """The spatiotemporal pose decoder (STPD): queries gather from T frames around their poses."""
 
+from collections.abc import Sequence
 from typing import cast
 
 import torch
@@ -7,7 +8,7 @@ from torch import Tensor, nn
 
 from pavenet_core.config import ModelConfig
 from pavenet_core.model.decoder_layer import DecoderLayer
-from pavenet_core.model.deformable_attention import DeformableAttention
+from pavenet_core.model.deformable_attention import DeformableAttention, Values
 from pavenet_core.model.layers import Mlp, SigmaHead, class_head, inverse_sigmoid
 from pavenet_core.model.predictions import PosePrediction
 from pavenet_core.model.query_selection import Queries
@@ -53,12 +54,12 @@ class PoseDecoder(nn.Module):
         return [cast(DecoderLayer, layer).attention for layer in self.layers]
 
     def forward(
-        self, queries: Queries, values: list[list[Tensor]], valid_ratios: Tensor
+        self, queries: Queries, values: Sequence[Values], valid_ratios: Tensor
     ) -> tuple[list[PosePrediction], Tensor]:
         """
         Return each layer's prediction for the key frame and the last poses of all frames.
 
-        values        per layer [(B, M, c, h, w)] * T*L
+        values        per layer, of B windows
         valid_ratios  (B, L, 2) of the key frame
         returns       [PosePrediction] * layers, poses (B, T, Q, K, 2)
         """

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from pavenet_core.config import ModelConfig
-from pavenet_core.model.deformable_attention import DeformableAttention
+from pavenet_core.model.deformable_attention import DeformableAttention, by_window
 from pavenet_core.model.layers import FeedForward
 from pavenet_core.model.position_encoding import sine_encoding, valid_counts
 
@@ -65,7 +65,7 @@ class EncoderLayer(nn.Module):
     ) -> Tensor:
         """Return the tokens (N, S, C) after one layer; anchors are (N, S, 1, L, 1, 2)."""
         values = self.attention.project(x, memory.shapes, memory.padding_mask)
-        values = by_window([values], self.frames)[0]
+        values = by_window(values, self.frames)
         # The tokens of all frames of a window ask together: (N/F, F*S, C).
         query, anchors = (
             t.reshape(-1, self.frames * t.shape[1], *t.shape[2:]) for t in (x + position, anchors)
@@ -127,20 +127,6 @@ class SpatialEncoder(nn.Module):
             ],
             1,
         )
-
-
-def by_window(values: list[list[Tensor]], frames: int) -> list[list[Tensor]]:
-    """
-    Line up the frames of each window.
-
-    values   per layer [(B*T, M, c, h, w)] * L, window by window
-    returns  per layer [(B, M, c, h, w)] * T*L, frame by frame
-    """
-    if frames == 1:
-        return values
-    return [
-        [level[frame::frames] for frame in range(frames) for level in levels] for levels in values
-    ]
 
 
 def token_centres(memory: Memory) -> Tensor:

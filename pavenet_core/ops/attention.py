@@ -32,7 +32,8 @@ def deformable_attention(
     A location that is not a number samples nothing and has no gradient. Locations keep at least
     single precision: half precision cannot tell neighbouring pixels apart.
     """
-    if not uses_kernel(value, locations):
+    _, _, frames, _, levels, points, _ = locations.shape
+    if not uses_kernel(value, levels, frames * levels * points):
         return by_torch(value, shapes, locations, weights, softmax)
     wide = torch.promote_types(value.dtype, torch.float32)
     if weights.dtype != value.dtype:
@@ -44,11 +45,20 @@ def deformable_attention(
     return output
 
 
-def uses_kernel(value: Tensor, locations: Tensor) -> bool:
-    """Return whether the CUDA kernel takes these."""
-    _, _, frames, _, levels, points, _ = locations.shape
-    fits = value.shape[4] % 8 == 0 and frames * levels * points <= MAX_SAMPLES and levels <= 16
-    return value.is_cuda and fits and is_available()
+def uses_kernel(value: Tensor, levels: int, samples: int) -> bool:
+    """
+    Return whether the CUDA kernel takes these.
+
+    value    (..., M, c)
+    samples  of a head of a query, over all frames, levels and points
+    """
+    fits = value.shape[-1] % 8 == 0 and samples <= MAX_SAMPLES and levels <= 16
+    return fits and is_on_gpu(value) and is_available()
+
+
+def is_on_gpu(tensor: Tensor) -> bool:
+    """Return whether a tensor is where the kernel runs."""
+    return tensor.is_cuda
 
 
 def by_torch(
