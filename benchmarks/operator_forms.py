@@ -34,17 +34,6 @@ def chosen(values: Maps, locations: Tensor, weights: Tensor) -> Tensor:
     )
 
 
-def maps_points_first(values: Maps, locations: Tensor, weights: Tensor) -> Tensor:
-    """Call grid_sample on each map, points before queries, and add each map's weighted sum."""
-    grids = 2 * locations.permute(0, 2, 3, 4, 1, 5) - 1
-    weights = weights.permute(0, 2, 3, 4, 1)
-    parts = [
-        (_sample(value, grids[:, :, g]) * weights[:, :, g].flatten(0, 1)[:, None]).sum(2)
-        for g, value in enumerate(values)
-    ]
-    return _joined(torch.stack(parts).sum(0), locations)
-
-
 def maps_queries_first(values: Maps, locations: Tensor, weights: Tensor) -> Tensor:
     """Call grid_sample on each map, queries before points, and sum all at once: the textbook's."""
     grids = 2 * locations.permute(0, 2, 3, 1, 4, 5) - 1
