@@ -6,6 +6,7 @@ import torch
 
 from pavenet_core.data.dataset import Dataset, Image, LabelledFrame, Neighbours
 from pavenet_core.metrics import oks_ap, posetrack_ap
+from pavenet_core.metrics.posetrack import times_person
 from pavenet_core.model import PaveNet
 from pavenet_core.poses import Poses
 from pavenet_core.skeleton import POSETRACK15
@@ -27,7 +28,7 @@ class Validation:
         poses = gather([find_people(model, frame, self.neighbours) for frame in mine])
         accuracy: dict[str, float | None] = {}
         if self.dataset.skeleton == POSETRACK15:
-            total = posetrack_ap(self.dataset, poses)['Total']
+            total = posetrack_ap(self.dataset, [times_person(p) for p in poses])['Total']
             accuracy['PoseTrack'] = None if total is None else total / 100
         coco = oks_ap(self.dataset, poses)
         accuracy |= {name: coco[name] for name in SHOWN}

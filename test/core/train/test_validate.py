@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -9,7 +10,9 @@ import torch
 from pavenet_core.data.dataset import Clip, Dataset, LabelledFrame, Labels, Neighbours
 from pavenet_core.model import PaveNet
 from pavenet_core.model.predictions import JointPrediction, PosePrediction
-from pavenet_core.skeleton import COCO17
+from pavenet_core.poses import Poses
+from pavenet_core.skeleton import COCO17, POSETRACK15
+from pavenet_core.train import validate
 from pavenet_core.train.distributed import Processes
 from pavenet_core.train.validate import Validation, find_people
 
@@ -78,3 +81,25 @@ def test_the_network_sees_the_letterboxed_window(
     assert not oracle.seen[0, :, :, 107:].any()
     np.testing.assert_allclose(poses.keypoints_px, frame.labels.keypoints[..., :2], atol=1e-4)
     assert poses.scores == pytest.approx(torch.tensor(2.0).sigmoid().item())
+
+
+def test_posetrack_ranks_joints_by_their_persons_score_too(
+    frame: LabelledFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = replace(
+        frame.labels,
+        keypoints=frame.labels.keypoints[:, :15],
+        head_boxes=np.array([[10, 10, 20, 20]], np.float32),
+    )
+    right = labels.keypoints[..., :2]
+    # Whoever is somewhere else is sure of the joints, but hardly a person.
+    people = Poses(
+        0,
+        np.concatenate([right, right + 500]),
+        np.repeat(np.float32([[0.5], [0.9]]), 15, 1),
+        np.float32([0.9, 0.1]),
+    )
+    monkeypatch.setattr(validate, 'find_people', lambda *_: people)
+    dataset = Dataset('dots', POSETRACK15, (replace(frame, labels=labels),))
+    found = Validation(dataset, Neighbours(3), ALONE)(None)
+    assert found['PoseTrack'] == pytest.approx(1)
