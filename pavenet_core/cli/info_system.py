@@ -134,7 +134,7 @@ def _module(look: Lookups, label: str, name: str, remedy: str) -> Fact:
 
 def _onnxruntime(look: Lookups) -> list[Fact]:
     version, trouble = look.module('onnxruntime')
-    wanted = f'{NEITHER} && {_best_onnxruntime(look)}'
+    wanted = _best_onnxruntime(look)
     if trouble:
         return [Fact('onnxruntime', trouble, wanted)]
     facts = [Fact('onnxruntime', version)]
@@ -147,11 +147,12 @@ def _onnxruntime(look: Lookups) -> list[Fact]:
 
 
 def _best_onnxruntime(look: Lookups) -> str:
-    if not look.machine.jetson:
-        return WITH_CUDA if look.has_gpu else 'pip install onnxruntime'
-    if _jetpack(look) == '6':
-        return f'pip install onnxruntime-gpu --index-url {JETSON_INDEX}'
-    return 'see docs/jetson.md, no wheel for the GPU of this JetPack is known'
+    if look.machine.jetson and _jetpack(look) != '6':
+        return 'no wheel for the GPU of this JetPack is known, see docs/jetson.md'
+    best = WITH_CUDA if look.has_gpu else 'pip install onnxruntime'
+    if look.machine.jetson:
+        best = f'pip install onnxruntime-gpu --index-url {JETSON_INDEX}'
+    return f'{NEITHER} && {best}'
 
 
 def _jetpack(look: Lookups) -> str:
