@@ -89,10 +89,10 @@ def run(args: argparse.Namespace) -> None:
     )
     memory = {'before_the_model': before.get('resident'), **machine.memory_mib()}
     facts = {**setting, **_facts(model, args), 'memory_mib': memory}
+    print('\n'.join([*_heading(facts), '', *_table(cases)]))
     if args.json:
         numbers = {**facts, 'cases': [_to_json(case) for case in cases]}
         args.json.write_text(json.dumps(numbers, indent=1) + '\n', encoding='utf-8')
-    print('\n'.join([*_heading(facts), '', *_table(cases)]))
 
 
 def _facts(model: 'PoseModel', args: argparse.Namespace) -> dict[str, Any]:

@@ -41,6 +41,12 @@ def test_a_machine_without_such_files_has_nothing_of_it(tmp_path: Path) -> None:
     assert machine.processor
 
 
+def test_memory_is_resident_and_its_peak(tmp_path: Path) -> None:
+    text = 'VmPeak:\t  999999 kB\nVmHWM:\t    3072 kB\nVmRSS:\t    2048 kB\n'
+    write(tmp_path, 'proc/self/status', text)
+    assert Machine(tmp_path).memory_mib() == {'peak': 3, 'resident': 2}
+
+
 def test_memory_is_this_processs_and_grows_with_it() -> None:
     before = Machine().memory_mib()
     if not before:
