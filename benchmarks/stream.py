@@ -3,24 +3,17 @@
 import argparse
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import cv2
 import numpy as np
 from timing import interleaved, print_setting, print_table, print_times
 
 from models import compact_of_frames
+from pavenet_core.benchmark import drifting_picture
 from pavenet_core.poses import Frame
 from pavenet_core.runtime import PoseModel, VideoPoseEstimator
 from pavenet_core.runtime.session import OnnxGraph
-
-
-def drifting_picture(height: int, width: int) -> Callable[[int], np.ndarray]:
-    """Return pictures of one video: blurred noise that moves."""
-    noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    picture = cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 4), None, 0, 255, cv2.NORM_MINMAX)
-    return lambda index: np.roll(picture, 3 * index, axis=1)
 
 
 class Stream:
@@ -28,7 +21,7 @@ class Stream:
 
     def __init__(self, model: PoseModel, people: int, clear: bool = False) -> None:
         self.estimator = VideoPoseEstimator(model, score_threshold=0.0, max_people=people)
-        self.picture, self.clear, self.index = drifting_picture(480, 640), clear, 0
+        self.picture, self.clear, self.index = drifting_picture((640, 480)), clear, 0
 
     def __call__(self) -> None:
         """Push one frame; without the cache, the frames before it once more."""

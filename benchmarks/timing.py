@@ -1,14 +1,14 @@
 """Fair timing on a busy machine: the candidates take turns, and ratios come first."""
 
-import os
-import platform
 import statistics
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 import onnxruntime as ort
+
+from pavenet_core.benchmark import markdown_table
+from pavenet_core.machine import Machine
 
 Milliseconds = list[float]
 
@@ -49,22 +49,10 @@ def print_times(times: Mapping[str, Milliseconds], base: str) -> None:
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a Markdown table with aligned columns."""
-    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
-    for index, row in enumerate((head, *rows)):
-        print('| ' + ' | '.join(c.ljust(w) for c, w in zip(row, widths, strict=True)) + ' |')
-        if index == 0:
-            print('|' + '|'.join('-' * (w + 2) for w in widths) + '|')
+    print('\n'.join(markdown_table(head, rows)))
 
 
 def print_setting() -> None:
     """Print the command and the machine, without which no figure means anything."""
-    cpu = platform.processor()
-    facts = Path('/proc/cpuinfo')
-    if facts.is_file():
-        names = [x.split(':')[1] for x in facts.read_text().splitlines() if 'model name' in x]
-        cpu = names[0].strip() if names else cpu
-    load = os.getloadavg()[0]
     print(f'command: {" ".join(["python", *sys.argv])}')
-    print(
-        f'machine: {cpu}, {os.cpu_count()} cores, load {load:.1f}; onnxruntime {ort.__version__}'
-    )
+    print(f'machine: {Machine().describe()}; onnxruntime {ort.__version__}')

@@ -13,7 +13,8 @@ VERBS = {
     'train': 'train a model',
     'export': 'turn a trained model into a bundle',
     'import-official': "take in the authors' checkpoint",
-    'info': 'say what is known of a model',
+    'benchmark': 'measure the speed on this machine, by stage',
+    'info': 'say what is known of a model, or of this machine',
 }
 
 

@@ -1,4 +1,4 @@
-"""Say what is known of a model, and what each of its modules costs."""
+"""Say what is known of a model and what each of its modules costs, or what this machine has."""
 
 import argparse
 import json
@@ -41,7 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         'A bundle holds no configuration of the network; the table of modules is that of the\n'
         'preset with its name, unless the two contradict each other.\n\n'
-        'examples:\n  pavenet info compact\n  pavenet info swin_l_t5 --size 800x1333 --people 100'
+        'examples:\n  pavenet info compact\n  pavenet info --system\n'
+        '  pavenet info swin_l_t5 --size 800x1333 --people 100'
     )
     parser.add_argument(
         'model',
@@ -62,11 +63,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='N',
         help='people that the joint decoder refines (20, or all queries if fewer)',
     )
+    parser.add_argument(
+        '--system', action='store_true', help='say instead what this machine has, and lacks'
+    )
     parser.add_argument('--json', action='store_true', help='print everything as JSON')
 
 
 def run(args: argparse.Namespace) -> None:
-    """Print the facts, then the table."""
+    """Print the facts, then the table; or the facts of the machine."""
+    if args.system:
+        from pavenet_core.cli import info_system
+
+        info_system.run(args)
+        return
     bundle, config = _find(args.model)
     cost = None
     if config and (bundle is None or (find_spec('torch') and find_spec('timm'))):

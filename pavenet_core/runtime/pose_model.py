@@ -22,6 +22,7 @@ class PoseModel:
     device       cpu, cuda, tensorrt, or auto for the best that is there
     num_threads  per graph; 0 lets onnxruntime decide
     spinning     let threads wait busily while a graph runs; False is kinder to a busy machine
+    trt_cache, trt_fp16  see `SessionConfig`; only TensorRT heeds them
 
     Raise `BundleError` for a missing or broken bundle, `ValueError` for a device not there.
     """
@@ -33,8 +34,10 @@ class PoseModel:
         device: str = 'cpu',
         num_threads: int = 0,
         spinning: bool = True,
+        trt_cache: Path | None = None,
+        trt_fp16: bool = False,
     ) -> None:
-        config = SessionConfig(device, num_threads, spinning)
+        config = SessionConfig(device, num_threads, spinning, trt_cache, trt_fp16)
         bundle = load_bundle(model)
         self.metadata: BundleMetadata = bundle.metadata
         self.fit = ImageFitter(bundle.metadata.input_long_side, bundle.metadata.input_alignment)

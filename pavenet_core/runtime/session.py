@@ -1,7 +1,11 @@
 """One ONNX graph, opened and checked."""
 
+import hashlib
+import sys
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +41,15 @@ class SessionConfig:
     device       one of `DEVICES`; auto takes the best that this onnxruntime offers
     num_threads  of one graph; 0 lets onnxruntime decide
     spinning     let the threads wait busily while a graph runs: quicker on free cores
+    trt_cache    folder that keeps TensorRT's engines; without it they are built at every start
+    trt_fp16     let TensorRT compute in half precision
     """
 
     device: str = 'cpu'
     num_threads: int = 0
     spinning: bool = True
+    trt_cache: Path | None = None
+    trt_fp16: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what onnxruntime would misread."""
@@ -61,6 +69,22 @@ class SessionConfig:
         # Three graphs take turns: one that spins on after its turn slows the next down by half.
         options.add_session_config_entry('session.force_spinning_stop', '1')
         return options
+
+
+def tensorrt_options(graph: Path, config: SessionConfig) -> dict[str, str]:
+    """
+    Return TensorRT's options for one graph, in onnxruntime's words.
+
+    onnxruntime tells engines apart by the names in a graph, not by its weights: each file's are
+    kept in a folder of their own, so that a model trained anew never runs with old weights.
+    """
+    options = {'trt_fp16_enable': str(config.trt_fp16)}
+    if config.trt_cache is not None:
+        digest = hashlib.sha256(graph.read_bytes()).hexdigest()[:16]
+        folder = str(config.trt_cache.expanduser().absolute() / f'{graph.stem}-{digest}')
+        for kind in ('engine', 'timing'):
+            options |= {f'trt_{kind}_cache_enable': 'True', f'trt_{kind}_cache_path': folder}
+    return options
 
 
 def choose_providers(device: str, available: Sequence[str]) -> list[str]:
@@ -85,13 +109,18 @@ class OnnxGraph:
         self.path = path
         self._outputs = list(outputs)
         providers = choose_providers(config.device, ort.get_available_providers())
+        options = _provider_options(providers, path, config)
         try:
-            self._session = ort.InferenceSession(
-                path,
-                config.options(),
-                providers=providers,
-                disabled_optimizers=SLOWER if providers == [PROVIDERS['cpu']] else None,
-            )
+            with redirect_stdout(sys.stderr):  # where onnxruntime prints that a device fails
+                if PROVIDERS['cuda'] in providers:
+                    _load_cuda()
+                self._session = ort.InferenceSession(
+                    path,
+                    config.options(),
+                    providers=providers,
+                    provider_options=options,
+                    disabled_optimizers=SLOWER if providers == [PROVIDERS['cpu']] else None,
+                )
         except _ORT_ERRORS as error:
             raise BundleError(f'{path} is not a graph that can be opened: {error}') from error
         self._check_names('inputs', inputs, [node.name for node in self._session.get_inputs()])
@@ -136,3 +165,22 @@ class OnnxGraph:
                 f'device {device!r} could not be started, onnxruntime would run on '
                 f'{list(self.providers)}; check its driver and libraries, or choose auto'
             )
+
+
+def _provider_options(
+    providers: Sequence[str], graph: Path, config: SessionConfig
+) -> list[dict[str, str]]:
+    """Return each provider's options, once the folders they name are there."""
+    if PROVIDERS['tensorrt'] not in providers:
+        return [{} for _ in providers]
+    options = tensorrt_options(graph, config)
+    if 'trt_engine_cache_path' in options:
+        Path(options['trt_engine_cache_path']).mkdir(parents=True, exist_ok=True)
+    return [options if name == PROVIDERS['tensorrt'] else {} for name in providers]
+
+
+@cache
+def _load_cuda() -> None:
+    """Find CUDA and cuDNN where pip puts them; onnxruntime before 1.21 can't."""
+    if hasattr(ort, 'preload_dlls'):
+        ort.preload_dlls()

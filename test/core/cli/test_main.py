@@ -6,7 +6,7 @@ import pytest
 
 from pavenet_core.cli import VERBS, main
 
-WRITTEN = ('predict', 'evaluate', 'info')
+WRITTEN = ('predict', 'evaluate', 'benchmark', 'info')
 
 
 RunPavenet = Callable[..., subprocess.CompletedProcess[str]]

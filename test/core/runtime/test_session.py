@@ -2,10 +2,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnxruntime as ort
 import pytest
 
 from pavenet_core.bundle import BundleError
-from pavenet_core.runtime.session import OnnxGraph, SessionConfig, choose_providers
+from pavenet_core.runtime.session import (
+    OnnxGraph,
+    SessionConfig,
+    choose_providers,
+    tensorrt_options,
+)
 
 CPU, CUDA, TENSORRT = (f'{name}ExecutionProvider' for name in ('CPU', 'CUDA', 'Tensorrt'))
 
@@ -100,3 +106,37 @@ def test_nonsense_settings_are_refused() -> None:
         SessionConfig(device='gpu')
     with pytest.raises(ValueError, match='got -1'):
         SessionConfig(num_threads=-1)
+
+
+@pytest.mark.skipif(CUDA in ort.get_available_providers(), reason='CUDA is there')
+def test_a_model_is_not_opened_on_an_absent_device(stand_in: Path) -> None:
+    with pytest.raises(ValueError, match="'cuda' is not there"):
+        open_joint_decoder(stand_in, SessionConfig(device='cuda'))
+
+
+def test_a_device_that_does_not_start_is_refused(stand_in: Path) -> None:
+    graph = open_joint_decoder(stand_in)
+    with pytest.raises(ValueError, match=rf"'cuda' could not be started, .*\['{CPU}'\]"):
+        graph._check_device('cuda')
+    graph._check_device('auto')
+
+
+def test_each_graphs_tensorrt_engines_have_a_folder_of_their_own(tmp_path: Path) -> None:
+    graph = tmp_path / 'pose_decoder.onnx'
+    config = SessionConfig(trt_cache=tmp_path / 'engines', trt_fp16=True)
+    folders = []
+    for weights in (b'old', b'new', b'old'):
+        graph.write_bytes(weights)
+        options = tensorrt_options(graph, config)
+        assert options.pop('trt_fp16_enable') == 'True'
+        assert options.pop('trt_engine_cache_enable') == 'True'
+        assert options.pop('trt_timing_cache_enable') == 'True'
+        assert len(set(options.values())) == 1
+        folders.append(Path(options['trt_engine_cache_path']))
+    assert folders[0] == folders[2] != folders[1]
+    assert {folder.parent for folder in folders} == {tmp_path / 'engines'}
+
+
+def test_without_a_folder_tensorrt_keeps_nothing(tmp_path: Path) -> None:
+    options = tensorrt_options(tmp_path / 'pose_decoder.onnx', SessionConfig())
+    assert options == {'trt_fp16_enable': 'False'}
