@@ -15,7 +15,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from stream import time_in_graphs
 
-from pavenet_core.metrics import MAX_PEOPLE
+from pavenet_core.metrics.oks import MAX_PEOPLE
 from pavenet_core.poses import Frame, Poses
 from pavenet_core.runtime import PoseModel, VideoPoseEstimator
 from pavenet_core.runtime.preprocess import FittedImage, ImageFitter
