@@ -52,7 +52,9 @@ def open_sources(path: Path) -> list[Source]:
             raise ValueError(f'folder {path} has no pictures ({" ".join(IMAGE_SUFFIXES)})')
         return [Source(picture, None, 1) for picture in pictures]
     if not path.exists():
-        raise ValueError(f'{path} does not exist; give a video, a picture or a folder of pictures')
+        raise ValueError(
+            f'{path} does not exist; give a video, a picture, a folder of pictures or a rosbag'
+        )
     if path.suffix.lower() in IMAGE_SUFFIXES:
         return [Source(path, None, 1)]
     capture = _open_video(path)

@@ -81,7 +81,7 @@ def test_the_poses_bag_holds_what_the_node_would_publish(
     assert [message.header for message in messages] == [image.header for image in images]
     assert messages[0].header.frame_id == 'camera'
     assert [time for _, time, _ in rows] == [stamp_of(i) + 1_000_000 for i in range(4)]
-    # Nothing is left unread: what ROS writes of it is as long, though it does not clear its padding.
+    # Nothing is left unread: what ROS writes of it is as long (it does not clear its padding).
     lengths = [len(serialize_message(message)) for message in messages]
     assert lengths == [len(data) for _, _, data in rows]
     frames = json.loads((tmp_path / 'a.json').read_text())['frames']

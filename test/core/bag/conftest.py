@@ -74,7 +74,7 @@ def write_bag(
     writer.set_compression(CompressionMode[compression.upper()], CompressionFormat.ZSTD)
     with writer:
         for topic, messages in topics.items():
-            kind = messages[0].__msgtype__
+            kind = messages[0].__msgtype__ if messages else 'sensor_msgs/msg/Image'
             connection = writer.add_connection(topic, kind, typestore=TYPES)
             for index, message in enumerate(messages):
                 # A message given as bytes is recorded as it is.

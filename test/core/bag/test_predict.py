@@ -167,6 +167,25 @@ def test_labels_measure_the_answers(
     assert float(capsys.readouterr().out.split(' AP ')[1].split()[0]) < 0.9
 
 
+def test_a_frame_id_goes_before_the_number_in_a_name(
+    stand_in: Path,
+    bag: Path,
+    tmp_path: Path,
+    predict: Predict,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pytest.importorskip('pycocotools')
+    frames = json.loads(predict(stand_in, tmp_path / 'a.json', bag))['frames']
+    path = labels(tmp_path / 'labels.json', {'walk_000000.jpg': frames[5]})
+    data = json.loads(path.read_text())
+    data['images'][0] |= {'video': 'walk', 'frame_id': 5}
+    path.write_text(json.dumps(data))
+    capsys.readouterr()
+    predict(stand_in, tmp_path / 'a.json', bag, '--annotations', path, '--max-people', 1)
+    accuracy = capsys.readouterr().out.split(' AP ')[1].split()[0]
+    assert float(accuracy) == pytest.approx(1.0)
+
+
 def test_labels_of_other_images_are_refused_before_the_work(
     stand_in: Path, bag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,3 +1,6 @@
+import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +57,40 @@ def test_a_file_of_a_bag_is_one_too(tmp_path: Path, bags: Any, storage: str) -> 
     assert is_bag(renamed)
     with pytest.raises(ValueError, match=r'rename it to \.mcap or \.db3'):
         open_bag(renamed)
+
+
+def test_a_bag_of_humble_has_no_definitions_of_its_types(tmp_path: Path, bags: Any) -> None:
+    folder = bags.write(tmp_path / 'bag', {bags.topic: bags.images()})
+    with closing(sqlite3.connect(folder / 'bag.db3')) as database:
+        database.executescript(
+            'DROP TABLE message_definitions;'
+            'ALTER TABLE topics DROP COLUMN type_description_hash;'
+            'UPDATE schema SET schema_version = 3;'
+        )
+    description = (folder / 'metadata.yaml').read_text()
+    rows = [row for row in description.splitlines() if 'RIHS01' not in row and '_hash' not in row]
+    (folder / 'metadata.yaml').write_text('\n'.join(rows).replace('version: 8', 'version: 5'))
+    assert seen(open_bag(folder)) == ALL
+
+
+def test_a_split_bag_is_read_through(tmp_path: Path, bags: Any) -> None:
+    """Two files under one description, as `ros2 bag record --max-bag-size` leaves them."""
+    folder = bags.write(tmp_path / 'bag', {bags.topic: bags.images()})
+    shutil.copy(folder / 'bag.db3', folder / 'bag_1.db3')
+    for name, other in (('bag', '>='), ('bag_1', '<')):
+        with closing(sqlite3.connect(folder / f'{name}.db3')) as database:
+            database.execute(f'DELETE FROM messages WHERE timestamp {other} {bags.stamp_of(3)}')
+            database.commit()
+    description = (folder / 'metadata.yaml').read_text()
+    description = description.replace('\n  - bag.db3', '\n  - bag.db3\n  - bag_1.db3')
+    (folder / 'metadata.yaml').write_text(description)
+    assert seen(open_bag(folder)) == ALL
+
+
+def test_a_topic_on_which_nothing_came_is_said(tmp_path: Path, bags: Any) -> None:
+    path = bags.write(tmp_path / 'bag', {bags.topic: [], '/chatter': [bags.text('a')]})
+    with pytest.raises(ValueError, match=f'topic {bags.topic} of .* has no messages'):
+        open_bag(path)
 
 
 def test_other_folders_and_files_are_no_bags(tmp_path: Path) -> None:
