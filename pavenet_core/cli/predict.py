@@ -195,26 +195,13 @@ def _frame_to_json(
     source: 'Source | BagSource', index: int, frame: 'Frame', poses: 'Poses'
 ) -> dict[str, Any]:
     from pavenet_core.bag.frame import BagFrame
+    from pavenet_core.poses_json import people_to_json
 
-    people = zip(
-        poses.scores, poses.bboxes_px, poses.keypoints_px, poses.keypoint_scores, strict=True
-    )
     return {
         'source': str(source.path),
         'frame': index,
         'stamp_ns': frame.header.stamp_ns if isinstance(frame, BagFrame) else frame.stamp_ns,
-        'poses': [
-            {
-                'id': '',
-                'score': round(float(score), 4),
-                'bbox': [round(float(side), 2) for side in bbox],
-                'keypoints': [
-                    [round(float(x), 2), round(float(y), 2), round(float(keypoint_score), 4)]
-                    for (x, y), keypoint_score in zip(keypoints, keypoint_scores, strict=True)
-                ],
-            }
-            for score, bbox, keypoints, keypoint_scores in people
-        ],
+        'poses': people_to_json(poses),
     }
 
 

@@ -1,6 +1,7 @@
 """`pavenet predict` on bags, with the stand-in model, whose answers tell what it saw."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,9 +15,10 @@ from rosbags.rosbag2 import Reader
 from pavenet_core.bag.messages import message_types
 from pavenet_core.cli import main
 from pavenet_core.skeleton import COCO17
-from pavenet_core.video import open_sources
+from pavenet_core.video import open_sources, write_image
 
 Predict = Callable[..., str]
+REPOSITORY = Path(__file__).parents[3]
 
 
 def window_of(frame: dict[str, Any]) -> list[int]:
@@ -222,15 +224,23 @@ def test_bad_input_is_one_sentence(
 ) -> None:
     monkeypatch.chdir(bag.parent)
     Path('broken.mcap').write_bytes(b'\x89MCAP0\r\n' + bytes(99))
-    (ones := np.ones((8, 8, 3), np.uint8)).tofile('ignored')
-    from pavenet_core.video import write_image
-
-    write_image(Path('a.png'), ones)
+    write_image(Path('a.png'), np.ones((8, 8, 3), np.uint8))
     assert main(['predict', '--model', str(stand_in), *words]) == 1
     error = capsys.readouterr().err
     assert message in error
     assert error.count('\n') == 1
     assert not Path('poses.json').exists()
+
+
+def test_the_ros_executable_is_the_same_program(
+    stand_in: Path, bag: Path, tmp_path: Path, predict: Predict
+) -> None:
+    script, out = REPOSITORY / 'scripts' / 'evaluate_bag', tmp_path / 'b.json'
+    words = [sys.executable, script, bag, '--model', stand_in, '--out', out]
+    subprocess.run(
+        list(map(str, words)), env={**os.environ, 'PYTHONPATH': str(REPOSITORY)}, check=True
+    )
+    assert out.read_text() == predict(stand_in, tmp_path / 'a.json', bag)
 
 
 def test_without_the_package_rosbags_the_remedy_is_said(
