@@ -260,15 +260,24 @@ def _check_outputs(args: argparse.Namespace, sources: 'Sequence[Source | BagSour
         raise ValueError(f'--out {args.out} is a folder; give a file name')
     if args.video and (len(sources) != 1 or sources[0].is_still):
         raise ValueError('--video draws one video; for pictures or several inputs use --images')
-    outputs = {path.resolve() for path in (args.out, args.video) if path}
+    outputs = {path.resolve() for path in (args.out, args.video, args.report) if path}
     if args.images:
         names = [_image_name(source, 0) for source in sources]
         if len(set(names)) < len(names):
             raise ValueError('--images cannot hold inputs of the same name; run them one by one')
         outputs |= {(args.images / name).resolve() for name in names}
-    overwritten = outputs & {source.path.resolve() for source in sources}
+    overwritten = outputs & set(_files_read(args, sources))
     if overwritten:
         raise ValueError(f'the output {min(overwritten)} is also an input; choose another name')
+
+
+def _files_read(
+    args: argparse.Namespace, sources: 'Sequence[Source | BagSource]'
+) -> Iterator[Path]:
+    for path in (*(source.path for source in sources), args.annotations):
+        if path:
+            yield path.resolve()
+            yield from (file.resolve() for file in path.glob('*'))  # of a bag's folder
 
 
 def _check_bag_options(args: argparse.Namespace) -> None:

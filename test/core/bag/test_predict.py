@@ -210,6 +210,8 @@ def test_labels_of_other_images_are_refused_before_the_work(
         (['walk', '--report', 'a.html'], 'needs --annotations'),
         (['walk', '--annotations', 'missing.json'], 'missing.json'),
         (['walk', '--annotations', 'a.png'], 'a.png is not a COCO keypoint file'),
+        (['walk', '--out', 'walk/walk.db3'], 'walk.db3 is also an input'),
+        (['walk', '--annotations', 'a.png', '--out', 'a.png'], 'a.png is also an input'),
         (['missing_bag'], 'missing_bag does not exist'),
         (['broken.mcap'], 'broken.mcap cannot be read as a rosbag'),
     ],
