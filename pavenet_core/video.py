@@ -52,7 +52,9 @@ def open_sources(path: Path) -> list[Source]:
             raise ValueError(f'folder {path} has no pictures ({" ".join(IMAGE_SUFFIXES)})')
         return [Source(picture, None, 1) for picture in pictures]
     if not path.exists():
-        raise ValueError(f'{path} does not exist; give a video, a picture or a folder of pictures')
+        raise ValueError(
+            f'{path} does not exist; give a video, a picture, a folder of pictures or a rosbag'
+        )
     if path.suffix.lower() in IMAGE_SUFFIXES:
         return [Source(path, None, 1)]
     capture = _open_video(path)
@@ -76,12 +78,13 @@ def write_image(path: Path, image: Image) -> None:
 
 
 class VideoWriter:
-    """An MP4 file that takes pictures, all of the size of the first; use it with `with`."""
+    """An MP4 file of pictures, scaled to the size of the first; use it with `with`."""
 
     def __init__(self, path: Path, fps: float) -> None:
         self.path = path
         self.fps = fps
         self._writer: cv2.VideoWriter | None = None
+        self._size = (0, 0)
 
     def __enter__(self) -> 'VideoWriter':
         """Give itself; the file is made with the first picture."""
@@ -99,9 +102,11 @@ class VideoWriter:
 
     def write(self, image: Image) -> None:
         """Add one picture."""
+        size = (image.shape[1], image.shape[0])
         if self._writer is None:
-            self._writer = self._open((image.shape[1], image.shape[0]))
-        self._writer.write(image)
+            self._writer, self._size = self._open(size), size
+        # OpenCV would leave out a picture of another size, without a word.
+        self._writer.write(image if size == self._size else cv2.resize(image, self._size))
 
     def _open(self, size: tuple[int, int]) -> cv2.VideoWriter:
         codec = cv2.VideoWriter.fourcc(*'mp4v')

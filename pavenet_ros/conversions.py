@@ -7,16 +7,16 @@ import numpy as np
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-from pavenet_core.poses import Frame, Poses
-from pavenet_core.skeleton import Skeleton
-from pavenet_ros.compressed_codec import decode_compressed
-from pavenet_ros.image_codec import (
+from pavenet_core.compressed_codec import decode_compressed
+from pavenet_core.image_codec import (
     ENCODINGS,
     ImageCodecError,
     Picture,
     check_size,
     decode_image,
 )
+from pavenet_core.poses import Frame, Poses
+from pavenet_core.skeleton import Skeleton
 from pavenet_ros.msg import BoundingBox, Keypoint, PersonPose, PersonPoseArray, SkeletonInfo
 
 ImageMessage: TypeAlias = Image | CompressedImage

@@ -8,12 +8,12 @@ from traceback import format_exc
 
 from std_msgs.msg import Header
 
+from pavenet_core.image_codec import ImageCodecError, Picture
 from pavenet_core.poses import Frame, Poses
 from pavenet_core.runtime import PoseModel, VideoPoseEstimator
 from pavenet_ros import camera_stats
 from pavenet_ros.camera_stats import CameraStats
 from pavenet_ros.conversions import ImageMessage, stamp_ns, to_picture
-from pavenet_ros.image_codec import ImageCodecError, Picture
 from pavenet_ros.parameters import NodeParameters
 
 

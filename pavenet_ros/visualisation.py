@@ -13,9 +13,9 @@ from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
 from pavenet_core.drawing import draw_poses, limb_color
+from pavenet_core.image_codec import Picture
 from pavenet_core.poses import Poses
 from pavenet_core.skeleton import Skeleton
-from pavenet_ros.image_codec import Picture
 
 KEYPOINT_THRESHOLD = 0.3  # keypoints with a lower score are not shown
 # Markers stand where a camera with this focal length would see them, at this distance.

@@ -36,8 +36,15 @@ def test_the_network_needs_neither_onnxruntime_nor_ros() -> None:
 
 
 def test_the_image_codec_and_the_mailbox_need_no_ros() -> None:
-    loaded = modules_after('import pavenet_ros.image_codec, pavenet_ros.newest_frame')
+    loaded = modules_after('import pavenet_core.compressed_codec, pavenet_ros.newest_frame')
     assert not loaded & {'rclpy', 'sensor_msgs', 'torch', 'onnxruntime'}
+
+
+def test_bags_need_no_ros_and_their_detection_nothing() -> None:
+    loaded = modules_after('import pavenet_core.bag.read, pavenet_core.bag.write')
+    assert 'rosbags' in loaded
+    assert not loaded & {'rclpy', 'sensor_msgs', 'rosbag2_py', 'torch', 'onnxruntime'}
+    assert not modules_after('import pavenet_core.bag.detect') & {'rosbags', 'numpy'}
 
 
 def test_the_node_needs_no_torch() -> None:

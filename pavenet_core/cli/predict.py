@@ -1,14 +1,19 @@
-"""Find the people in videos, pictures and folders of pictures."""
+"""Find the people in videos, pictures, folders of pictures and rosbags."""
 
 import argparse
 import json
+import shlex
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pavenet_core.bag.labels import BagLabels
+    from pavenet_core.bag.read import BagSource
+    from pavenet_core.bag.write import PosesBag
     from pavenet_core.poses import Frame, Poses
     from pavenet_core.runtime import VideoPoseEstimator
     from pavenet_core.video import Source
@@ -18,14 +23,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `pavenet predict` takes."""
     parser.epilog = (
         'examples:\n  pavenet predict walk.mp4 --out poses.json --video poses.mp4\n'
-        '  pavenet predict photos/ --images drawn/'
+        '  pavenet predict photos/ --images drawn/\n'
+        '  pavenet predict recording/ --topic /camera/image_raw --bag poses_bag'
     )
     parser.add_argument(
         'inputs',
         type=Path,
         nargs='+',
         metavar='INPUT',
-        help='a video, a picture, or a folder of pictures',
+        help='a video, a picture, a folder of pictures, or a rosbag',
     )
     parser.add_argument(
         '--model', default='compact', help='a shipped bundle or a folder (compact)'
@@ -37,7 +43,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--video', type=Path, metavar='FILE', help='draw the people of the one video here'
     )
     parser.add_argument('--images', type=Path, metavar='DIR', help='draw every frame into here')
+    _add_bag_arguments(parser)
     _add_estimator_arguments(parser)
+
+
+def _add_bag_arguments(parser: argparse.ArgumentParser) -> None:
+    bag = parser.add_argument_group('rosbags')
+    bag.add_argument('--topic', metavar='NAME', help='of the images, where there are several')
+    bag.add_argument('--bag', type=Path, metavar='OUT', help='write the people as messages here')
+    bag.add_argument(
+        '--annotations', type=Path, metavar='FILE', help='COCO keypoint file; measure the accuracy'
+    )
+    bag.add_argument(
+        '--report', type=Path, metavar='FILE', help='with --annotations, write a page about it'
+    )
 
 
 def _add_estimator_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,10 +80,10 @@ def _add_estimator_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Run the inputs through the estimator, write what was asked for, and say so."""
     from pavenet_core.runtime import VideoPoseEstimator
-    from pavenet_core.video import open_sources
 
-    sources = [source for path in args.inputs for source in open_sources(path)]
+    sources = [source for path in args.inputs for source in _open(path, args.topic)]
     _check_outputs(args, sources)
+    _check_bag_options(args)
     estimator = VideoPoseEstimator(
         args.model,
         score_threshold=args.score_threshold,
@@ -74,24 +93,60 @@ def run(args: argparse.Namespace) -> None:
         device=args.device,
         num_threads=args.threads,
     )
-    _make_folders(args)
-    start = time.monotonic()
-    frames = _predict(args, estimator, sources)
-    seconds = time.monotonic() - start
+    with ExitStack() as stack:
+        labels = args.annotations and stack.enter_context(_labels(args, estimator, sources[0]))
+        _make_folders(args)
+        start = time.monotonic()
+        frames = _predict(args, estimator, sources, labels)
+        seconds = time.monotonic() - start
+        metadata = estimator.metadata
+        answer = {'model': metadata.name, 'skeleton': metadata.skeleton.name, 'frames': frames}
+        args.out.write_text(json.dumps(answer) + '\n', encoding='utf-8')
+        _print(args, frames, seconds)
+        if labels:
+            print('\n'.join(labels.measure(_command(args), args.report)))
+
+
+def _open(path: Path, topic: str | None) -> 'Sequence[Source | BagSource]':
+    from pavenet_core.bag.detect import is_bag
+    from pavenet_core.video import open_sources
+
+    if not is_bag(path):
+        return open_sources(path)
+    try:
+        from pavenet_core.bag.read import open_bag
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f'{path} is a rosbag; to read it, get the Python package {error.name}: '
+            'pip install rosbags'
+        ) from error
+    return [open_bag(path, topic)]
+
+
+def _labels(
+    args: argparse.Namespace, estimator: 'VideoPoseEstimator', source: 'Source | BagSource'
+) -> 'BagLabels':
+    from pavenet_core.bag.labels import BagLabels
+
+    return BagLabels(args.annotations, source.num_frames, estimator.metadata)
+
+
+def _poses_bag(args: argparse.Namespace, estimator: 'VideoPoseEstimator') -> 'PosesBag':
+    from pavenet_core.bag.detect import is_mcap
+    from pavenet_core.bag.write import PosesBag
+
     metadata = estimator.metadata
-    answer = {'model': metadata.name, 'skeleton': metadata.skeleton.name, 'frames': frames}
-    args.out.write_text(json.dumps(answer) + '\n', encoding='utf-8')
-    people = sum(len(frame['poses']) for frame in frames)
-    written = ', '.join(str(path) for path in (args.out, args.video, args.images) if path)
-    print(
-        f'{len(frames)} frames, {people} people, {1e3 * seconds / max(1, len(frames)):.1f} ms per '
-        f'frame with reading and drawing; wrote {written}'
-    )
+    mcap = is_mcap(args.inputs[0])
+    return PosesBag(args.bag, mcap=mcap, model=metadata.name, skeleton=metadata.skeleton.name)
 
 
 def _predict(
-    args: argparse.Namespace, estimator: 'VideoPoseEstimator', sources: list['Source']
+    args: argparse.Namespace,
+    estimator: 'VideoPoseEstimator',
+    sources: 'Sequence[Source | BagSource]',
+    labels: 'BagLabels | None',
 ) -> list[dict[str, Any]]:
+    from pavenet_core.bag.frame import BagFrame
     from pavenet_core.drawing import draw_poses
     from pavenet_core.video import VideoWriter, write_image
 
@@ -99,8 +154,13 @@ def _predict(
     frames = []
     with ExitStack() as stack:
         video = args.video and stack.enter_context(VideoWriter(args.video, sources[0].fps or 0))
+        bag = args.bag and stack.enter_context(_poses_bag(args, estimator))
         for source, index, frame, poses in _answers(estimator, sources):
-            frames.append({'source': str(source.path), 'frame': index, **_poses_to_json(poses)})
+            frames.append(_frame_to_json(source, index, frame, poses))
+            if bag and isinstance(frame, BagFrame):
+                bag.write(frame, poses)
+            if labels:
+                labels.take(index, frame.image, poses)
             if not video and not args.images:
                 continue
             drawn = draw_poses(frame.image, poses, skeleton)
@@ -108,68 +168,137 @@ def _predict(
                 video.write(drawn)
             if args.images:
                 write_image(args.images / _image_name(source, index), drawn)
-    return frames
+    return _with_unreadable(frames, sources)
 
 
 def _answers(
-    estimator: 'VideoPoseEstimator', sources: list['Source']
-) -> Iterator[tuple['Source', int, 'Frame', 'Poses']]:
+    estimator: 'VideoPoseEstimator', sources: 'Sequence[Source | BagSource]'
+) -> 'Iterator[tuple[Source | BagSource, int, Frame, Poses]]':
     """Yield every frame of every source with its index in that source and its people."""
     from tqdm import tqdm
 
+    from pavenet_core.bag.frame import BagFrame, camera_of
     from pavenet_core.runtime import stream_poses
 
     total = sum(source.num_frames for source in sources)
     with tqdm(total=total or None, unit='frame', disable=None) as progress:
         for source in sources:
-            for index, (frame, poses) in enumerate(stream_poses(estimator, source.frames())):
-                yield source, index, frame, poses
+            cameras = groupby(source.frames(), key=camera_of)
+            answers = (answer for _, run in cameras for answer in stream_poses(estimator, run))
+            for index, (frame, poses) in enumerate(answers):
+                place = frame.header.index if isinstance(frame, BagFrame) else index
+                yield source, place, frame, poses
                 progress.update()
 
 
-def _poses_to_json(poses: 'Poses') -> dict[str, Any]:
-    people = zip(
-        poses.scores, poses.bboxes_px, poses.keypoints_px, poses.keypoint_scores, strict=True
-    )
+def _frame_to_json(
+    source: 'Source | BagSource', index: int, frame: 'Frame', poses: 'Poses'
+) -> dict[str, Any]:
+    from pavenet_core.bag.frame import BagFrame
+    from pavenet_core.poses_json import people_to_json
+
     return {
-        'stamp_ns': poses.stamp_ns,
-        'poses': [
-            {
-                'id': '',
-                'score': round(float(score), 4),
-                'bbox': [round(float(side), 2) for side in bbox],
-                'keypoints': [
-                    [round(float(x), 2), round(float(y), 2), round(float(keypoint_score), 4)]
-                    for (x, y), keypoint_score in zip(keypoints, keypoint_scores, strict=True)
-                ],
-            }
-            for score, bbox, keypoints, keypoint_scores in people
-        ],
+        'source': str(source.path),
+        'frame': index,
+        'stamp_ns': frame.header.stamp_ns if isinstance(frame, BagFrame) else frame.stamp_ns,
+        'poses': people_to_json(poses),
     }
 
 
-def _image_name(source: 'Source', index: int) -> str:
+def _with_unreadable(
+    frames: list[dict[str, Any]], sources: 'Sequence[Source | BagSource]'
+) -> list[dict[str, Any]]:
+    """Return the frames with those of bags that could not be decoded in their places."""
+    lost = [
+        {
+            'source': str(source.path),
+            'frame': image.header.index,
+            'stamp_ns': image.header.stamp_ns,
+            'poses': [],
+            'error': image.reason,
+        }
+        for source in sources
+        for image in getattr(source, 'unreadable', ())
+    ]
+    order = {str(source.path): place for place, source in reversed(list(enumerate(sources)))}
+    if not lost:
+        return frames
+    return sorted(frames + lost, key=lambda frame: (order[frame['source']], frame['frame']))
+
+
+def _print(args: argparse.Namespace, frames: list[dict[str, Any]], seconds: float) -> None:
+    people = sum(len(frame['poses']) for frame in frames)
+    outputs = (args.out, args.video, args.images, args.bag)
+    written = ', '.join(str(path) for path in outputs if path)
+    print(
+        f'{len(frames)} frames, {people} people, {1e3 * seconds / max(1, len(frames)):.1f} ms per '
+        f'frame with reading and drawing; wrote {written}'
+    )
+    lost = [frame for frame in frames if 'error' in frame]
+    if lost:
+        print(
+            f'{len(lost)} frames could not be decoded and are without people; '
+            f'the first, {lost[0]["frame"]}: {lost[0]["error"]}'
+        )
+
+
+def _command(args: argparse.Namespace) -> str:
+    words = ['pavenet', 'predict', *map(str, args.inputs)]
+    for name, value in vars(args).items():
+        if name != 'inputs' and value is not None:
+            words += [f'--{name.replace("_", "-")}', str(value)]
+    return shlex.join(words)
+
+
+def _image_name(source: 'Source | BagSource', index: int) -> str:
     return source.path.name if source.is_still else f'{source.path.stem}_{index:06d}.jpg'
 
 
-def _check_outputs(args: argparse.Namespace, sources: list['Source']) -> None:
+def _check_outputs(args: argparse.Namespace, sources: 'Sequence[Source | BagSource]') -> None:
     """Refuse, before the work, outputs that can't be or would destroy something."""
     if args.out.is_dir():
         raise ValueError(f'--out {args.out} is a folder; give a file name')
     if args.video and (len(sources) != 1 or sources[0].is_still):
         raise ValueError('--video draws one video; for pictures or several inputs use --images')
-    outputs = {path.resolve() for path in (args.out, args.video) if path}
+    outputs = {path.resolve() for path in (args.out, args.video, args.report) if path}
     if args.images:
         names = [_image_name(source, 0) for source in sources]
         if len(set(names)) < len(names):
             raise ValueError('--images cannot hold inputs of the same name; run them one by one')
         outputs |= {(args.images / name).resolve() for name in names}
-    overwritten = outputs & {source.path.resolve() for source in sources}
+    overwritten = outputs & set(_files_read(args, sources))
     if overwritten:
         raise ValueError(f'the output {min(overwritten)} is also an input; choose another name')
 
 
+def _files_read(
+    args: argparse.Namespace, sources: 'Sequence[Source | BagSource]'
+) -> Iterator[Path]:
+    for path in (*(source.path for source in sources), args.annotations):
+        if path:
+            yield path.resolve()
+            yield from (file.resolve() for file in path.glob('*'))  # of a bag's folder
+
+
+def _check_bag_options(args: argparse.Namespace) -> None:
+    """Refuse what only rosbags have, and what would not fit one."""
+    from pavenet_core.bag.detect import is_bag
+
+    bags = [path for path in args.inputs if is_bag(path)]
+    if args.topic and not bags:
+        raise ValueError(
+            f'--topic {args.topic} is of a rosbag, but there is none among the inputs'
+        )
+    if (args.bag or args.annotations) and (len(bags) != 1 or len(args.inputs) != 1):
+        raise ValueError('--bag and --annotations are for one input, a rosbag')
+    if args.bag and args.bag.exists():
+        raise ValueError(f'--bag {args.bag} is there already; choose another name')
+    if args.report and not args.annotations:
+        raise ValueError('--report shows the accuracy, which needs --annotations FILE')
+
+
 def _make_folders(args: argparse.Namespace) -> None:
-    for folder in (args.out.parent, args.video and args.video.parent, args.images):
+    files = (args.out, args.video, args.bag, args.report)
+    for folder in (*(file.parent for file in files if file), args.images):
         if folder:
             folder.mkdir(parents=True, exist_ok=True)

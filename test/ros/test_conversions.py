@@ -12,6 +12,7 @@ pytest.importorskip('rclpy', reason='needs ROS 2')
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
+from pavenet_core.image_codec import ImageCodecError
 from pavenet_core.poses import Poses
 from pavenet_core.skeleton import COCO17
 from pavenet_ros.conversions import (
@@ -22,7 +23,6 @@ from pavenet_ros.conversions import (
     to_pose_array,
     to_skeleton_info,
 )
-from pavenet_ros.image_codec import ImageCodecError
 
 
 def header(sec: int = 12, nanosec: int = 34) -> Header:

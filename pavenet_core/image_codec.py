@@ -2,12 +2,14 @@
 
 from array import array
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 Picture = NDArray[np.uint8]
+Bytes: TypeAlias = 'bytes | array[int] | NDArray[np.uint8]'
 MAX_PIXELS = 64_000_000
 
 
@@ -63,9 +65,7 @@ _LAYOUTS = {
 ENCODINGS = tuple(_LAYOUTS)
 
 
-def decode_image(
-    data: 'bytes | array[int]', encoding: str, width: int, height: int, step: int
-) -> Picture:
+def decode_image(data: Bytes, encoding: str, width: int, height: int, step: int) -> Picture:
     """
     Return the picture as (height, width, 3) uint8 in BGR.
 
@@ -102,7 +102,7 @@ def check_size(width: int, height: int) -> None:
         )
 
 
-def _rows(data: 'bytes | array[int]', encoding: str, step: int, num_rows: int) -> Picture:
+def _rows(data: Bytes, encoding: str, step: int, num_rows: int) -> Picture:
     array = np.frombuffer(data, np.uint8)
     if array.size < step * num_rows:
         raise ImageCodecError(

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pavenet_ros.compressed_codec import decode_compressed
-from pavenet_ros.image_codec import MAX_PIXELS, ImageCodecError
+from pavenet_core.compressed_codec import decode_compressed
+from pavenet_core.image_codec import MAX_PIXELS, ImageCodecError
 
 Array = NDArray[Any]
 BGR = (30, 90, 200)

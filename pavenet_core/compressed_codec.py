@@ -1,18 +1,16 @@
 """The bytes of a `sensor_msgs/CompressedImage` as a BGR picture; numpy and OpenCV only."""
 
-from array import array
-
 import cv2
 import numpy as np
 
-from pavenet_ros.image_codec import ImageCodecError, Picture, check_size, decode_image
+from pavenet_core.image_codec import Bytes, ImageCodecError, Picture, check_size, decode_image
 
 PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
 JPEG_START, JPEG_END = b'\xff\xd8', b'\xff\xd9'
 JPEG_NO_SIZE = (0xC4, 0xC8, 0xCC)  # tables among the markers that else carry the size
 
 
-def decode_compressed(data: 'bytes | array[int]', format_: str) -> Picture:
+def decode_compressed(data: Bytes, format_: str) -> Picture:
     """
     Return the picture as (height, width, 3) uint8 in BGR, whatever it was compressed from.
 

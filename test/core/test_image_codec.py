@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pavenet_ros.image_codec import ENCODINGS, ImageCodecError, decode_image
+from pavenet_core.image_codec import ENCODINGS, ImageCodecError, decode_image
 
 Array = NDArray[np.uint8]
 SIZE, HALF = 16, 8
