@@ -54,6 +54,9 @@ def _add_estimator_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='SECONDS',
         help='between the frames seen together; without it, frames as they follow',
     )
+    parser.add_argument(
+        '--no-ids', action='store_true', help='without the numbers that follow people in videos'
+    )
     parser.add_argument('--device', default='cpu', help='cpu, cuda, tensorrt or auto (cpu)')
     parser.add_argument('--threads', type=int, default=0, help='per graph; 0 is automatic (0)')
 
@@ -71,6 +74,7 @@ def run(args: argparse.Namespace) -> None:
         max_people=args.max_people,
         lookahead=args.lookahead,
         frame_interval_s=args.frame_interval,
+        identities=not args.no_ids,
         device=args.device,
         num_threads=args.threads,
     )
@@ -119,9 +123,11 @@ def _answers(
 
     from pavenet_core.runtime import stream_poses
 
+    identities = estimator.identities
     total = sum(source.num_frames for source in sources)
     with tqdm(total=total or None, unit='frame', disable=None) as progress:
         for source in sources:
+            estimator.identities = None if source.is_still else identities
             for index, (frame, poses) in enumerate(stream_poses(estimator, source.frames())):
                 yield source, index, frame, poses
                 progress.update()
@@ -129,13 +135,15 @@ def _answers(
 
 def _poses_to_json(poses: 'Poses') -> dict[str, Any]:
     people = zip(
-        poses.scores, poses.bboxes_px, poses.keypoints_px, poses.keypoint_scores, strict=True
+        *(poses.id_names, poses.scores, poses.bboxes_px),
+        *(poses.keypoints_px, poses.keypoint_scores),
+        strict=True,
     )
     return {
         'stamp_ns': poses.stamp_ns,
         'poses': [
             {
-                'id': '',
+                'id': name,
                 'score': round(float(score), 4),
                 'bbox': [round(float(side), 2) for side in bbox],
                 'keypoints': [
@@ -143,7 +151,7 @@ def _poses_to_json(poses: 'Poses') -> dict[str, Any]:
                     for (x, y), keypoint_score in zip(keypoints, keypoint_scores, strict=True)
                 ],
             }
-            for score, bbox, keypoints, keypoint_scores in people
+            for name, score, bbox, keypoints, keypoint_scores in people
         ],
     }
 
