@@ -13,15 +13,14 @@ REACH = 0.6  # nobody is taken for a person who was farther away
 SAME = 0.15  # so close to a surer one it is the same person, answered twice
 ABSENCE = 0.05  # what each frame without the person adds to its distance
 
-Points = NDArray[np.float32]
-Floats = NDArray[np.float64]
+Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class _Person:
     """Somebody known, where and when last answered, and for how many frames not since."""
 
-    points: Points
+    points: Floats
     stamp_ns: int
     missed: int = 0
 
@@ -73,11 +72,12 @@ class Identities:
         known = list(self._known.values())
         was = poses.extents[:, None] + _moves(poses, stamps_ns, [p.stamp_ns for p in known])
         last = np.stack([person.points for person in known])
-        distances = _distances(was, last) + ABSENCE * np.array([p.missed for p in known])
+        distances = _distances(was, last, _sizes(poses.extents), _sizes(last))
+        distances = distances + ABSENCE * np.array([person.missed for person in known], np.float32)
         ids = list(self._known)
         return [(i, ids[j]) for i, j in _nearest_pairs(distances)]
 
-    def _remember(self, ids: list[int], points: Points, stamp_ns: int) -> None:
+    def _remember(self, ids: list[int], points: Floats, stamp_ns: int) -> None:
         kept = {
             known: replace(person, missed=person.missed + 1)
             for known, person in self._known.items()
@@ -98,27 +98,35 @@ def _moves(poses: Poses, stamps_ns: Sequence[int], wanted_ns: Sequence[int]) -> 
     # The frames up to the key frame; one that stands in for another is looked at once.
     times_ns, back = np.unique(np.array(stamps_ns[key::-1]) - stamps_ns[key], return_index=True)
     moves = poses.window_px[:, key - back] - poses.window_px[:, [key]]
-    then_ns = np.array(wanted_ns) - stamps_ns[key]
+    # Most were last answered at the same time.
+    then_ns, when = np.unique(np.array(wanted_ns) - stamps_ns[key], return_inverse=True)
     shares = [np.interp(then_ns, times_ns, frame) for frame in np.eye(len(times_ns))]
-    return np.asarray(np.einsum('nfkc,ft->ntkc', moves, np.array(shares)))
+    at_times = np.einsum('nfkc,ft->ntkc', moves, np.array(shares, np.float32))
+    return np.asarray(at_times[:, when])
 
 
-def _distances(a: NDArray[np.floating], b: Points) -> Floats:
+def _distances(a: Floats, b: Floats, sizes_a: Floats, sizes_b: Floats) -> Floats:
     """
     Return the mean distance of the keypoints in sizes of the person.
 
     a       (N, 1, K, 2) or (N, M, K, 2)
     b       (M, K, 2)
+    sizes   (N,), (M,)
     result  (N, M)
     """
-    areas = np.ptp(a, axis=-2).prod(-1) + np.ptp(b, axis=-2).prod(-1)
-    squared = np.square(a - b).sum(-1)
-    return np.asarray(np.sqrt(squared).mean(-1) / np.sqrt(areas / 2 + np.spacing(1)))
+    x, y = a[..., 0] - b[..., 0], a[..., 1] - b[..., 1]
+    return np.asarray(np.sqrt(x * x + y * y).mean(-1) / (sizes_a[:, None] + sizes_b) * 2)
 
 
-def _once_each(points: Points) -> list[int]:
+def _sizes(points: Floats) -> Floats:
+    """Return (N,) the root of the area of each person's box, above 0."""
+    return np.asarray(np.sqrt(np.ptp(points, axis=1).prod(-1) + np.spacing(np.float32(1))))
+
+
+def _once_each(points: Floats) -> list[int]:
     """Return the indices without those who lie on somebody earlier."""
-    is_same = _distances(points[:, None], points) < SAME
+    sizes = _sizes(points)
+    is_same = _distances(points[:, None], points, sizes, sizes) < SAME
     kept: list[int] = []
     for person in range(len(points)):
         if not is_same[person, kept].any():
