@@ -91,8 +91,8 @@ def test_somebody_missing_is_remembered_for_a_few_frames(absence: int, expected:
 
 
 def test_who_was_just_there_goes_before_who_was_there_once() -> None:
-    once, now = [0.0, None, None, None], [200.0, 7.0, 7.0, 3.0]
-    assert walk(Identities(), once, now, knows_motion=True)[-1] == [2]
+    once, now = [0.0, None, None, None], [20.0, 20.0, 20.0, 8.0]
+    assert walk(Identities(), once, now, knows_motion=False)[-1] == [2]
 
 
 def test_ids_are_never_given_again() -> None:
