@@ -1,4 +1,4 @@
-"""Skeletons on a picture: orange is the person's left, blue the right."""
+"""Skeletons on a picture, with ids: orange is the person's left, blue the right."""
 
 import cv2
 import numpy as np
@@ -11,7 +11,7 @@ Image = NDArray[np.uint8]
 Color = tuple[int, int, int]
 
 LEFT, RIGHT, MIDDLE = (0, 140, 255), (255, 130, 30), (110, 220, 120)  # BGR
-OUTLINE = (25, 25, 25)
+OUTLINE, WHITE = (25, 25, 25), (255, 255, 255)
 # OpenCV draws at fractions of a pixel when coordinates come as integers of 2^-4.
 FRACTION_BITS = 4
 FARTHEST_PX = 1e5
@@ -22,6 +22,7 @@ def draw_poses(
 ) -> Image:
     """Return a copy with the people drawn on, the best on top; unsure keypoints are left out."""
     canvas: Image = image.copy()
+    names = poses.id_names
     for person in reversed(range(len(poses))):
         points = poses.keypoints_px[person]
         near = (np.abs(points) < FARTHEST_PX).all(axis=1)  # also False for what is no number
@@ -29,6 +30,7 @@ def draw_poses(
         if visible.any():
             width = _line_width(points[visible], image.shape[0], image.shape[1])
             _draw_person(canvas, points, visible, skeleton, width)
+            _write(canvas, names[person], points[visible], width)
     return canvas
 
 
@@ -50,7 +52,16 @@ def _draw_person(
         _line(canvas, points[a], points[b], limb_color(skeleton, a, b), width)
     for joint in joints:
         _disc(canvas, points[joint], limb_color(skeleton, joint, joint), 0.9 * width)
-        _disc(canvas, points[joint], (255, 255, 255), 0.4 * width)
+        _disc(canvas, points[joint], WHITE, 0.4 * width)
+
+
+def _write(canvas: Image, text: str, points: NDArray[np.float32], width: float) -> None:
+    """Write above the topmost of the points."""
+    left, top = np.rint(points[points[:, 1].argmin()] - [0, 5 * width]).astype(int).tolist()
+    font, size = cv2.FONT_HERSHEY_SIMPLEX, max(0.4, 0.25 * width)
+    for color, share in ((OUTLINE, 5), (WHITE, 1.5)):
+        thickness = max(1, round(share * size))
+        cv2.putText(canvas, text, (left, top), font, size, color, thickness, cv2.LINE_AA)
 
 
 def _line_width(points: NDArray[np.float32], height: int, width: int) -> float:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+UNKNOWN = 0  # the id of somebody who has none
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -36,6 +38,8 @@ class Poses:
     keypoint_scores  (N, K) float32 in [0, 1]
     scores           (N,) float32 in [0, 1]
     extents_px       (N, K, 2) what the boxes enclose, where that is not the keypoints
+    window_px        (N, T, K, 2) where the network roughly saw them in its window's frames
+    ids              (N,) int64, the same person's in every frame of a video; 0 is not known
     """
 
     stamp_ns: int
@@ -43,18 +47,30 @@ class Poses:
     keypoint_scores: NDArray[np.float32]
     scores: NDArray[np.float32]
     extents_px: NDArray[np.float32] | None = None
+    window_px: NDArray[np.float32] | None = None
+    ids: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         """Return the number of people."""
         return len(self.scores)
 
     @property
+    def extents(self) -> NDArray[np.float32]:
+        """Return (N, K, 2) what the boxes enclose, in pixels."""
+        return self.keypoints_px if self.extents_px is None else self.extents_px
+
+    @property
+    def id_names(self) -> list[str]:
+        """Return the N ids in letters, empty where not known."""
+        ids = [UNKNOWN] * len(self) if self.ids is None else self.ids.tolist()
+        return ['' if number == UNKNOWN else str(number) for number in ids]
+
+    @property
     def bboxes_px(self) -> NDArray[np.float32]:
         """Return (N, 4) x, y, width, height of the keypoints' extent, in pixels."""
         if not len(self):
             return np.zeros((0, 4), np.float32)
-        points = self.keypoints_px if self.extents_px is None else self.extents_px
-        low, high = points.min(axis=1), points.max(axis=1)
+        low, high = self.extents.min(axis=1), self.extents.max(axis=1)
         return np.concatenate([low, high - low], axis=1)
 
     def above(self, threshold: float) -> 'Poses':
@@ -70,4 +86,6 @@ class Poses:
             self.keypoint_scores[chosen],
             self.scores[chosen],
             None if self.extents_px is None else self.extents_px[chosen],
+            None if self.window_px is None else self.window_px[chosen],
+            None if self.ids is None else self.ids[chosen],
         )

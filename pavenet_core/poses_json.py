@@ -8,11 +8,13 @@ from pavenet_core.poses import Poses
 def people_to_json(poses: Poses) -> list[dict[str, Any]]:
     """Return one entry per person, in pixels of the source image, rounded to what is meant."""
     people = zip(
-        poses.scores, poses.bboxes_px, poses.keypoints_px, poses.keypoint_scores, strict=True
+        *(poses.id_names, poses.scores, poses.bboxes_px),
+        *(poses.keypoints_px, poses.keypoint_scores),
+        strict=True,
     )
     return [
         {
-            'id': '',
+            'id': name,
             'score': round(float(score), 4),
             'bbox': [round(float(side), 2) for side in bbox],
             'keypoints': [
@@ -20,5 +22,5 @@ def people_to_json(poses: Poses) -> list[dict[str, Any]]:
                 for (x, y), keypoint_score in zip(keypoints, keypoint_scores, strict=True)
             ],
         }
-        for score, bbox, keypoints, keypoint_scores in people
+        for name, score, bbox, keypoints, keypoint_scores in people
     ]

@@ -15,7 +15,7 @@ from pavenet_core.image_codec import (
     check_size,
     decode_image,
 )
-from pavenet_core.poses import Frame, Poses
+from pavenet_core.poses import UNKNOWN, Frame, Poses
 from pavenet_core.skeleton import Skeleton
 from pavenet_ros.msg import BoundingBox, Keypoint, PersonPose, PersonPoseArray, SkeletonInfo
 
@@ -66,7 +66,7 @@ def to_pose_array(
     """Return the people of the image that came with this header; `size` is its width, height."""
     # Plain Python floats in one go: building messages from numpy scalars takes twice as long.
     people = zip(
-        *(poses.scores.tolist(), poses.bboxes_px.tolist()),
+        *(poses.id_names, poses.scores.tolist(), poses.bboxes_px.tolist()),
         *(poses.keypoints_px.tolist(), poses.keypoint_scores.tolist()),
         strict=True,
     )
@@ -81,10 +81,15 @@ def to_pose_array(
 
 
 def _to_person(
-    score: float, bbox: list[float], points: list[list[float]], point_scores: list[float]
+    name: str,
+    score: float,
+    bbox: list[float],
+    points: list[list[float]],
+    point_scores: list[float],
 ) -> PersonPose:
     x, y, width, height = bbox
     return PersonPose(
+        id=name,
         score=score,
         bbox=BoundingBox(x=x, y=y, width=width, height=height),
         keypoints=[
@@ -110,7 +115,9 @@ def from_pose_array(msg: PersonPoseArray) -> Poses:
     points = [[(k.x, k.y, k.score) for k in person.keypoints] for person in msg.poses]
     keypoints = np.array(points, np.float32) if points else np.zeros((0, 0, 3), np.float32)
     scores = np.array([person.score for person in msg.poses], np.float32)
-    return Poses(stamp_ns(msg.header), keypoints[..., :2], keypoints[..., 2], scores)
+    names = [person.id for person in msg.poses]
+    ids = np.array([int(name) if name.isdecimal() else UNKNOWN for name in names], np.int64)
+    return Poses(stamp_ns(msg.header), keypoints[..., :2], keypoints[..., 2], scores, ids=ids)
 
 
 def from_skeleton_info(msg: SkeletonInfo) -> Skeleton:

@@ -1,10 +1,12 @@
 """
 People on the topics of REP-155, where `hri_msgs` is installed.
 
-REP-155 names bodies by ids that follow a person. The model gives none, so a body's id is its rank
-in the image: body1 is the surest one of this image and may be somebody else in the next.
+REP-155 names bodies by ids that follow a person: body7 is the person with the id 7, and who has
+none is left out. Without identities a body's id is its rank in the image: body1 is the surest one
+of this image and may be somebody else in the next.
 """
 
+from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -20,6 +22,7 @@ from pavenet_core.skeleton import Skeleton
 
 BODIES = '/humans/bodies'
 QOS = QoSProfile(depth=1)
+KEPT_IMAGES = 30  # how long the topics of a body stay that is not seen
 # The order of hri_msgs/Skeleton2D, by our names; its neck lies between the shoulders.
 NAMES = (
     *('nose', 'neck', 'right_shoulder', 'right_elbow', 'right_wrist'),
@@ -39,6 +42,13 @@ def load_hri_msgs() -> ModuleType:
         ) from error
 
 
+@dataclass
+class _Body:
+    box: Publisher
+    skeleton: Publisher
+    missed: int = 0  # images in a row
+
+
 class HriBodies:
     """Publish the list of bodies, and of each its box and its skeleton."""
 
@@ -47,7 +57,7 @@ class HriBodies:
         self._msgs = msgs
         self._skeleton = skeleton
         self._tracked = node.create_publisher(msgs.IdsList, f'{BODIES}/tracked', QOS)
-        self._bodies: list[tuple[Publisher, Publisher]] = []  # box and skeleton, by rank
+        self._bodies: dict[str, _Body] = {}
 
     @property
     def is_wanted(self) -> bool:
@@ -56,35 +66,50 @@ class HriBodies:
 
     def publish(self, poses: Poses, header: Header, size: tuple[int, int]) -> None:
         """Publish the people of one image of that width and height."""
-        people = zip(poses.keypoints_px, poses.keypoint_scores, poses.scores, strict=True)
-        for rank, (points, scores, score) in enumerate(people):
-            if rank == len(self._bodies):
-                self._bodies.append(self._publishers(rank))
-            box, skeleton = self._bodies[rank]
-            shares = np.clip(points / np.array(size), 0, 1)
-            box.publish(self._to_box(shares, float(score), header))
-            skeleton.publish(self._to_skeleton(shares, scores, header))
-        ids = [_body_id(rank) for rank in range(len(poses))]
+        bodies = _body_ids(poses)
+        for person, name in bodies.items():
+            body = self._bodies.get(name) or self._add(name)
+            shares = np.clip(poses.keypoints_px[person] / np.array(size), 0, 1)
+            scores = poses.keypoint_scores[person]
+            body.box.publish(self._to_box(shares, float(poses.scores[person]), header))
+            body.skeleton.publish(self._to_skeleton(shares, scores, header))
+        ids = list(bodies.values())
         self._tracked.publish(self._msgs.IdsList(header=header, ids=ids))
+        self._retire(set(ids))
 
     def destroy(self) -> None:
         """Take the publishers down."""
-        for publisher in (self._tracked, *(each for body in self._bodies for each in body)):
-            self._node.destroy_publisher(publisher)
+        self._node.destroy_publisher(self._tracked)
+        for name in list(self._bodies):
+            self._remove(name)
 
     def publish_nobody(self) -> None:
         """Tell that no body is tracked any more."""
         header = Header(stamp=self._node.get_clock().now().to_msg())
         self._tracked.publish(self._msgs.IdsList(header=header, ids=[]))
 
-    def _publishers(self, rank: int) -> tuple[Publisher, Publisher]:
-        topic = f'{BODIES}/{_body_id(rank)}'
-        return (
+    def _retire(self, seen: set[str]) -> None:
+        """Take the topics of those down who were not seen for long."""
+        for name, body in list(self._bodies.items()):
+            body.missed = 0 if name in seen else body.missed + 1
+            if body.missed > KEPT_IMAGES:
+                self._remove(name)
+
+    def _remove(self, name: str) -> None:
+        body = self._bodies.pop(name)
+        self._node.destroy_publisher(body.box)
+        self._node.destroy_publisher(body.skeleton)
+
+    def _add(self, name: str) -> _Body:
+        topic = f'{BODIES}/{name}'
+        body = _Body(
             self._node.create_publisher(
                 self._msgs.NormalizedRegionOfInterest2D, f'{topic}/roi', QOS
             ),
             self._node.create_publisher(self._msgs.Skeleton2D, f'{topic}/skeleton2d', QOS),
         )
+        self._bodies[name] = body
+        return body
 
     def _to_box(self, shares: Any, score: float, header: Header) -> Any:
         (xmin, ymin), (xmax, ymax) = shares.min(axis=0).tolist(), shares.max(axis=0).tolist()
@@ -109,5 +134,8 @@ class HriBodies:
         )
 
 
-def _body_id(rank: int) -> str:
-    return f'body{rank + 1}'
+def _body_ids(poses: Poses) -> dict[int, str]:
+    """Return the names of those who have one, by their index."""
+    if poses.ids is None:
+        return {rank: f'body{rank + 1}' for rank in range(len(poses))}
+    return {person: f'body{name}' for person, name in enumerate(poses.id_names) if name}

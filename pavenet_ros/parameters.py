@@ -29,6 +29,7 @@ class NodeParameters:
     lookahead: int
     frame_interval: float
     max_gap: float
+    identities: bool
 
 
 @dataclass(frozen=True)
@@ -152,6 +153,12 @@ TABLE = (
     ),
     Parameter(
         'max_gap', 1.0, 'Seconds without an image after which a new video starts.', 0.01, 60.0
+    ),
+    Parameter(
+        'identities',
+        True,
+        'Give people ids that follow them from image to image; of two answers for one person the '
+        'second has none.',
     ),
 )
 ROWS = {row.name: row for row in TABLE}

@@ -10,7 +10,7 @@ from std_msgs.msg import Header
 
 from pavenet_core.image_codec import ImageCodecError, Picture
 from pavenet_core.poses import Frame, Poses
-from pavenet_core.runtime import PoseModel, VideoPoseEstimator
+from pavenet_core.runtime import Identities, PoseModel, VideoPoseEstimator
 from pavenet_ros import camera_stats
 from pavenet_ros.camera_stats import CameraStats
 from pavenet_ros.conversions import ImageMessage, stamp_ns, to_picture
@@ -83,7 +83,9 @@ class ImagePipeline:
         self._stats = stats
         self._publish, self._warn, self._error = publish, warn, error
         self._used = settings
+        self._identities = Identities()  # goes on counting when another estimator comes
         self._estimator = make_estimator(model, settings)
+        self._tell(settings)
         self._waiting: deque[tuple[Header, Picture]] = deque()  # in the order of their answers
         self._last: _Place | None = None
         self._taken_s = self._done_s = 0.0  # when the last image was taken, and done with
@@ -133,9 +135,15 @@ class ImagePipeline:
         if _timing(wanted) != _timing(self._used):
             self._finish()
             self._estimator = make_estimator(self._model, wanted)
-        self._estimator.score_threshold = wanted.score_threshold
-        self._estimator.max_people = wanted.max_people
+        if wanted.identities != self._used.identities:
+            self._identities.forget()
+        self._tell(wanted)
         self._used = wanted
+
+    def _tell(self, settings: NodeParameters) -> None:
+        self._estimator.score_threshold = settings.score_threshold
+        self._estimator.max_people = settings.max_people
+        self._estimator.identities = self._identities if settings.identities else None
 
     def _process(self, received: Received) -> None:
         header = received.msg.header

@@ -73,13 +73,13 @@ def _people(poses: Poses) -> list[Any]:
         types[f'pavenet_ros/msg/{name}'] for name in ('PersonPose', 'BoundingBox', 'Keypoint')
     )
     people = zip(
-        *(poses.scores.tolist(), poses.bboxes_px.tolist()),
+        *(poses.id_names, poses.scores.tolist(), poses.bboxes_px.tolist()),
         *(poses.keypoints_px.tolist(), poses.keypoint_scores.tolist()),
         strict=True,
     )
     return [
         person_type(
-            id='',
+            id=name,
             score=score,
             bbox=box_type(*box),
             keypoints=[
@@ -87,5 +87,5 @@ def _people(poses: Poses) -> list[Any]:
                 for point, point_score in zip(points, point_scores, strict=True)
             ],
         )
-        for score, box, points, point_scores in people
+        for name, score, box, points, point_scores in people
     ]

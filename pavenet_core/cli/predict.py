@@ -73,6 +73,9 @@ def _add_estimator_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='SECONDS',
         help='between the frames seen together; without it, frames as they follow',
     )
+    parser.add_argument(
+        '--no-ids', action='store_true', help='without the numbers that follow people in videos'
+    )
     parser.add_argument('--device', default='cpu', help='cpu, cuda, tensorrt or auto (cpu)')
     parser.add_argument('--threads', type=int, default=0, help='per graph; 0 is automatic (0)')
 
@@ -90,6 +93,7 @@ def run(args: argparse.Namespace) -> None:
         max_people=args.max_people,
         lookahead=args.lookahead,
         frame_interval_s=args.frame_interval,
+        identities=not args.no_ids,
         device=args.device,
         num_threads=args.threads,
     )
@@ -180,9 +184,11 @@ def _answers(
     from pavenet_core.bag.frame import BagFrame, camera_of
     from pavenet_core.runtime import stream_poses
 
+    identities = estimator.identities
     total = sum(source.num_frames for source in sources)
     with tqdm(total=total or None, unit='frame', disable=None) as progress:
         for source in sources:
+            estimator.identities = None if source.is_still else identities
             cameras = groupby(source.frames(), key=camera_of)
             answers = (answer for _, run in cameras for answer in stream_poses(estimator, run))
             for index, (frame, poses) in enumerate(answers):

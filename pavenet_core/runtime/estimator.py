@@ -11,6 +11,7 @@ from pavenet_core.bundle import BundleMetadata
 from pavenet_core.poses import Frame, Poses
 from pavenet_core.runtime.blocks import Features
 from pavenet_core.runtime.feature_buffer import FeatureBuffer, Window
+from pavenet_core.runtime.identities import Identities
 from pavenet_core.runtime.pose_model import PoseModel
 
 
@@ -25,7 +26,7 @@ class VideoPoseEstimator:
     Find the people of every frame of a video, seeing each with its neighbouring frames.
 
         frame -> fit -> spatial encoder -> buffer -> pose decoder -> select -> joint decoder
-                        (once per frame)   (T frames of one run)    (by score)
+                        (once per frame)   (T frames of one run)    (by score)    -> identities
 
     model             an opened model, which several videos may share, one after the other; or its
                       name or path, opened with device, num_threads and spinning
@@ -35,6 +36,8 @@ class VideoPoseEstimator:
     lookahead         frames to wait for before a frame is answered, 0 to T // 2
     frame_interval_s  time between a window's frames; None takes the frames as they follow
     max_gap_s         a longer pause starts a new video
+    identities        give people ids that follow them; the attribute, which holds who is known or
+                      is None, may be set between frames
     device, num_threads, spinning  see `PoseModel`
     """
 
@@ -47,6 +50,7 @@ class VideoPoseEstimator:
         lookahead: int = 0,
         frame_interval_s: float | None = None,
         max_gap_s: float = 1.0,
+        identities: bool = True,
         device: str = 'cpu',
         num_threads: int = 0,
         spinning: bool = True,
@@ -60,6 +64,7 @@ class VideoPoseEstimator:
         _check_times(self.metadata.num_frames // 2, lookahead, frame_interval_s, max_gap_s)
         self.score_threshold = score_threshold
         self.max_people = max_people
+        self.identities = Identities() if identities else None
         self.encodes = 0
         self._model = model
         self._buffer: FeatureBuffer[_Encoded] = FeatureBuffer(
@@ -105,13 +110,18 @@ class VideoPoseEstimator:
         return _Encoded((image.shape[1], image.shape[0]), features)
 
     def _decode(self, window: Window[_Encoded]) -> Poses:
-        return self._model.decode(
+        poses = self._model.decode(
             [encoded.features for encoded in window.values],
             stamp_ns=window.stamp_ns,
             size=window.key.size,
             score_threshold=self.score_threshold,
             max_people=self.max_people,
         )
+        if self.identities is None:
+            return poses
+        if window.starts_run:
+            self.identities.forget()
+        return self.identities.name(poses, window.stamps_ns)
 
 
 def _check_people(score_threshold: float, max_people: int) -> None:

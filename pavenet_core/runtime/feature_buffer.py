@@ -12,12 +12,19 @@ class Window(Generic[Value]):
     """
     One key frame and its neighbours.
 
-    stamp_ns  of the key frame
-    values    T values, earliest first; the key frame's is the middle one
+    stamps_ns   of the T frames, earliest first; the key frame's is the middle one
+    values      theirs
+    starts_run  the key frame is the first of its run
     """
 
-    stamp_ns: int
+    stamps_ns: tuple[int, ...]
     values: tuple[Value, ...]
+    starts_run: bool
+
+    @property
+    def stamp_ns(self) -> int:
+        """Return the key frame's stamp."""
+        return self.stamps_ns[len(self.stamps_ns) // 2]
 
     @property
     def key(self) -> Value:
@@ -60,6 +67,7 @@ class FeatureBuffer(Generic[Value]):
         """Forget everything, also the windows not yet taken."""
         self._run: list[_Entry[Value]] = []
         self._next_key = 0  # index in the run; equal to its length when all are answered
+        self._starts_run = True
         self._ready: deque[Window[Value]] = deque()
         self._last_stamp_ns: int | None = None
         self._size: tuple[int, int] | None = None
@@ -84,6 +92,7 @@ class FeatureBuffer(Generic[Value]):
             self._complete_next_key()
         self._run.clear()
         self._next_key = 0
+        self._starts_run = True
 
     def next_window(self) -> Window[Value] | None:
         """Take the oldest complete window, or None if none is complete."""
@@ -96,9 +105,12 @@ class FeatureBuffer(Generic[Value]):
 
     def _complete_next_key(self) -> None:
         offsets = range(-self._half, self._half + 1)
-        values = tuple(self._run[self._neighbour(offset)].value for offset in offsets)
-        self._ready.append(Window(self._run[self._next_key].stamp_ns, values))
+        entries = [self._run[self._neighbour(offset)] for offset in offsets]
+        stamps_ns = tuple(entry.stamp_ns for entry in entries)
+        values = tuple(entry.value for entry in entries)
+        self._ready.append(Window(stamps_ns, values, self._starts_run))
         self._next_key += 1
+        self._starts_run = False
 
     def _neighbour(self, offset: int) -> int:
         """Return the index of the frame that stands `offset` places from the next key frame."""

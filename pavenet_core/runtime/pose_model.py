@@ -72,7 +72,8 @@ class PoseModel:
         """
         scores, poses = self.pose_decoder(window)
         people = select_people(scores, score_threshold, max_people)
-        keypoints, sigmas = self.joint_decoder(window, poses.take(people, axis=2))
+        poses = poses.take(people, axis=2)
+        keypoints, sigmas = self.joint_decoder(window, poses)
         return to_poses(
             stamp_ns,
             size,
@@ -81,4 +82,5 @@ class PoseModel:
             sigmas,
             self.metadata.skeleton,
             self.metadata.postprocess,
+            poses[0].swapaxes(0, 1),
         )

@@ -39,6 +39,7 @@ def to_poses(
     sigmas: NDArray[Any],
     skeleton: Skeleton,
     rules: PostprocessConfig = PAPER_POSTPROCESS,
+    window: NDArray[Any] | None = None,
 ) -> Poses:
     """
     Give the people in pixels; a keypoint outside the picture stays where the network sees it.
@@ -47,6 +48,7 @@ def to_poses(
     scores     (N,)  best first
     keypoints  (N, K, 2)  shares of width and height
     sigmas     (N, K, 2)
+    window     (N, T, K, 2)  the rough poses in its frames, shares too
     """
     keypoints_px = (keypoints * np.array(size, np.float32)).astype(np.float32, copy=False)
     keypoint_scores = rules.keypoint_score_scale * score_keypoints(sigmas)
@@ -63,6 +65,7 @@ def to_poses(
         keypoint_scores.astype(np.float32, copy=False),
         scores.astype(np.float32, copy=False),
         extents_px,
+        None if window is None else (window * np.array(size)).astype(np.float32),
     )
     if rules.nms_oks_threshold is None:
         return poses

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -31,6 +33,19 @@ def gray_image(width: int = 200, height: int = 240) -> np.ndarray:
 def color_at(image: np.ndarray, point: np.ndarray) -> tuple[int, ...]:
     x, y = np.rint(point).astype(int)
     return tuple(image[y, x].tolist())
+
+
+def test_an_id_is_written_above_its_person() -> None:
+    person = standing_person(x=100, y=60, height=150)
+    plain = draw_poses(gray_image(), poses_of(person), COCO17)
+    named = draw_poses(gray_image(), replace(poses_of(person), ids=np.array([7])), COCO17)
+    changed = (plain != named).any(axis=2)
+    rows, columns = np.nonzero(changed)
+    assert 0 < changed.sum() < 400
+    assert 30 < rows.min() < rows.max() < 63
+    assert abs(columns.mean() - 100) < 15
+    unknown = draw_poses(gray_image(), replace(poses_of(person), ids=np.array([0])), COCO17)
+    np.testing.assert_array_equal(unknown, plain)
 
 
 def test_the_source_stays_and_a_picture_without_people_is_its_copy() -> None:

@@ -35,7 +35,8 @@ def two_people() -> Poses:
     rng = np.random.default_rng(0)
     points = rng.uniform(-20, 700, (2, len(COCO17), 2)).astype(np.float32)
     scores = rng.uniform(0, 1, (2, len(COCO17))).astype(np.float32)
-    return Poses(12_000_000_034, points, scores, np.array([0.9, 0.4], np.float32))
+    people = np.array([0.9, 0.4], np.float32)
+    return Poses(12_000_000_034, points, scores, people, ids=np.array([7, 0]))
 
 
 def test_stamp_has_nanoseconds() -> None:
@@ -93,7 +94,7 @@ def test_people_come_back() -> None:
     assert msg.header == header()
     assert (msg.image_width, msg.image_height) == (640, 480)
     assert (msg.model, msg.skeleton) == ('m', 'coco17')
-    assert [person.id for person in msg.poses] == ['', '']
+    assert [person.id for person in msg.poses] == ['7', '']
     box = msg.poses[1].bbox
     np.testing.assert_allclose([box.x, box.y, box.width, box.height], poses.bboxes_px[1])
     back = from_pose_array(msg)
@@ -101,6 +102,10 @@ def test_people_come_back() -> None:
     np.testing.assert_array_equal(back.keypoints_px, poses.keypoints_px)
     np.testing.assert_array_equal(back.keypoint_scores, poses.keypoint_scores)
     np.testing.assert_array_equal(back.scores, poses.scores)
+    assert back.ids is not None
+    assert back.ids.tolist() == [7, 0]
+    msg.poses[0].id = 'somebody'  # another node's way to name people
+    assert from_pose_array(msg).id_names == ['', '']
 
 
 def test_nobody_is_an_empty_message() -> None:

@@ -1,6 +1,7 @@
 """What a camera's topics carry, and that nobody's topic is made."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -100,7 +101,10 @@ class FakeNode:
         self.sent: dict[str, Any] = {}
 
     def create_publisher(self, kind: Any, topic: str, qos: Any) -> Any:
-        return SimpleNamespace(publish=lambda msg: self.sent.__setitem__(topic, msg))
+        return SimpleNamespace(publish=lambda msg: self.sent.__setitem__(topic, msg), topic=topic)
+
+    def destroy_publisher(self, publisher: Any) -> None:
+        del self.sent[publisher.topic]
 
 
 def test_bodies_have_the_points_of_rep_155() -> None:
@@ -120,6 +124,23 @@ def test_bodies_have_the_points_of_rep_155() -> None:
     # The shoulders are keypoints 5 and 6.
     assert places == expected | {'neck': (55, 240)}
     assert body.skeleton[1].c == body.skeleton[2].c > 0.8  # the less sure of the shoulders
+
+
+def test_bodies_are_named_by_the_ids_of_people_and_go_when_they_are_gone() -> None:
+    node = FakeNode()
+    bodies = HriBodies(node, FakeMessages(), COCO17)  # type: ignore[arg-type]
+    two = person().take([0, 0])
+    bodies.publish(replace(two, ids=np.array([7, 0])), HEADER, SIZE)
+    assert node.sent['/humans/bodies/tracked'].ids == ['body7']
+    for _ in range(30):
+        bodies.publish(replace(two, ids=np.array([0, 9])), HEADER, SIZE)
+    assert node.sent['/humans/bodies/tracked'].ids == ['body9']
+    assert '/humans/bodies/body7/roi' in node.sent
+    bodies.publish(replace(two, ids=np.array([0, 9])), HEADER, SIZE)
+    kept = ('tracked', 'body9/roi', 'body9/skeleton2d')
+    assert set(node.sent) == {f'/humans/bodies/{x}' for x in kept}
+    bodies.destroy()
+    assert set(node.sent) == set()
 
 
 def test_a_skeleton_without_eyes_leaves_them_at_no_confidence() -> None:

@@ -222,6 +222,20 @@ def test_threshold_and_number_of_people_change_with_the_next_image(
     assert bench.stats.counts().new_videos == {}
 
 
+def test_ids_go_on_when_timing_changes_and_can_be_turned_off(
+    model: PoseModel, image: Callable[..., Any]
+) -> None:
+    bench = Bench(model, score_threshold=0.8)
+    bench.feed(image(1), image(2))
+    bench.change(max_gap=2.0)
+    bench.feed(image(3))
+    bench.change(identities=False)
+    bench.feed(image(4))
+    bench.change(identities=True)
+    bench.feed(image(5), image(6))
+    assert [answer.poses.id_names[0] for answer in bench.answers] == ['1', '1', '2', '', '3', '3']
+
+
 @pytest.mark.parametrize(
     'change', [{'lookahead': 0}, {'frame_interval': 0.1}, {'max_gap': 2.0}], ids=str
 )

@@ -55,7 +55,7 @@ def test_a_video_becomes_json(stand_in: Path, video: Path, tmp_path: Path) -> No
     assert [frame['stamp_ns'] for frame in frames] == [0, 40_000_000, 80_000_000, 120_000_000]
     assert window_of(frames[2]) == pytest.approx([80, 120, 120], abs=4)
     person = frames[0]['poses'][0]
-    assert person['id'] == ''
+    assert person['id'] == '1'
     assert person['score'] == 0.9
     assert len(person['keypoints']) == 17
     x, y, width, height = person['bbox']
@@ -73,7 +73,15 @@ def test_lookahead_answers_every_frame_too(stand_in: Path, video: Path, tmp_path
 def test_pictures_of_a_folder_are_stills(stand_in: Path, folder: Path, tmp_path: Path) -> None:
     frames = predict(stand_in, tmp_path / 'poses.json', folder, '--lookahead', 1)['frames']
     assert [window_of(frame) for frame in frames] == [[50, 50, 50], [100, 100, 100]]
+    assert {person['id'] for frame in frames for person in frame['poses']} == {''}
     assert [Path(frame['source']).name for frame in frames] == ['a.png', 'b.png']
+
+
+def test_ids_follow_people_unless_not_wanted(stand_in: Path, video: Path, tmp_path: Path) -> None:
+    frames = predict(stand_in, tmp_path / 'poses.json', video)['frames']
+    assert [frame['poses'][0]['id'] for frame in frames] == ['1'] * 4
+    frames = predict(stand_in, tmp_path / 'poses.json', video, '--no-ids')['frames']
+    assert [frame['poses'][0]['id'] for frame in frames] == [''] * 4
 
 
 def test_the_threshold_leaves_people_out_but_no_frame(

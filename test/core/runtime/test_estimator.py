@@ -167,6 +167,35 @@ def test_reset_forgets_frames_and_pending_answers(
     assert read_window(poses) == [20, 20, 20]
 
 
+@pytest.mark.parametrize(
+    ('options', 'brightness'),
+    [
+        ({}, [100, 250, 100]),
+        ({'lookahead': 1}, [100, 250, 100]),
+        # The window then has the frame before the last one, and in between is halfway.
+        ({'frame_interval_s': 0.08}, [100, 175, 250]),
+    ],
+)
+def test_ids_follow_people_by_the_networks_own_poses(
+    stand_in: Path, make_frame: MakeFrame, options: dict[str, Any], brightness: list[int]
+) -> None:
+    # The stand-in's people are where the brightness is, in every frame of the window, and too
+    # far apart from frame to frame to be known by their place.
+    before_gap = [make_frame(value, 40 * i * MS) for i, value in enumerate(brightness)]
+    after_gap = [make_frame(100, 5000 * MS), make_frame(250, 5040 * MS)]
+    estimator = VideoPoseEstimator(stand_in, score_threshold=0.8, **options)
+    answers = run_all(estimator, [*before_gap, *after_gap])
+    assert [poses.id_names for poses in answers] == [['1']] * 3 + [['2']] * 2
+    estimator.reset()
+    assert run_all(estimator, before_gap[:1])[0].id_names == ['3']
+
+
+def test_without_identities_nobody_has_an_id(stand_in: Path, make_frame: MakeFrame) -> None:
+    [poses] = run_all(VideoPoseEstimator(stand_in, identities=False), [make_frame(9, 0)])
+    assert poses.ids is None
+    assert poses.id_names == ['', '', '']
+
+
 def test_an_answer_stays_as_it_was_when_frames_follow(
     stand_in: Path, make_frame: MakeFrame
 ) -> None:

@@ -49,6 +49,14 @@ def define_windows(
     video: Video, num_frames: int, lookahead: int, interval_ns: int | None
 ) -> Answers:
     """Say in plain words, with all frames at hand, what the windows are."""
+    return [
+        (video[run[place]][0], one_window(video, run, place, num_frames, lookahead, interval_ns))
+        for run in split_runs(video)
+        for place in range(len(run))
+    ]
+
+
+def split_runs(video: Video) -> list[list[int]]:
     distinct = [i for i in range(len(video)) if i == 0 or video[i][0] != video[i - 1][0]]
     runs: list[list[int]] = []
     for index in distinct:
@@ -59,11 +67,7 @@ def define_windows(
                 runs[-1].append(index)
                 continue
         runs.append([index])
-    return [
-        (video[run[place]][0], one_window(video, run, place, num_frames, lookahead, interval_ns))
-        for run in runs
-        for place in range(len(run))
-    ]
+    return runs
 
 
 def one_window(
@@ -108,6 +112,14 @@ def random_video(rng: np.random.Generator) -> Video:
     return video
 
 
+def check_stamps(video: Video, windows: list[Window[int]]) -> None:
+    first = {run[0] for run in split_runs(video)}
+    for window in windows:
+        assert window.stamps_ns == tuple(video[index][0] for index in window.values)
+        assert window.stamp_ns == video[window.key][0]
+        assert window.starts_run == (window.key in first)
+
+
 @pytest.mark.parametrize('num_frames', [1, 3, 5, 7])
 @pytest.mark.parametrize('interval_ms', [None, 16, 40, 80])
 def test_any_video_gets_the_windows_of_the_definition(
@@ -121,6 +133,7 @@ def test_any_video_gets_the_windows_of_the_definition(
             answers = stream(make_buffer(num_frames, lookahead, interval_ns), video)
             expected = define_windows(video, num_frames, lookahead, interval_ns)
             assert answered(answers) == expected
+            check_stamps(video, [answer for answer in answers if answer])
             assert all(a is not None for a in answers[len(video) :])
 
 

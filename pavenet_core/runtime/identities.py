@@ -1,0 +1,147 @@
+"""Who is who from frame to frame, by where the network saw the same people before."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pavenet_core.poses import UNKNOWN, Poses
+
+# Distances are means over the keypoints, in sizes of the person (the root of its box's area).
+REACH = 0.6  # nobody is taken for a person who was farther away
+SAME = 0.15  # so close to a surer one it is the same person, answered twice
+ABSENCE = 0.05  # what each frame without the person adds to its distance
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class _Person:
+    """Somebody known, where and when last answered, and for how many frames not since."""
+
+    points: Floats
+    stamp_ns: int
+    missed: int = 0
+
+
+class Identities:
+    """
+    Give the people of each frame ids that follow them.
+
+        window poses -> where each was when somebody known was last answered -> nearest pairs first
+
+    The network sees each person in every frame of the window. Its answer, moved back the way that
+    person moved, lies on the answer of that time. Ids count from 1 and are never given again;
+    one of two answers for the same person remains without.
+
+    forget_after  somebody missing in more frames than this in a row is somebody new afterwards
+    """
+
+    def __init__(self, forget_after: int = 5) -> None:
+        self._forget_after = forget_after
+        self._known: dict[int, _Person] = {}
+        self._given = 0
+
+    def forget(self) -> None:
+        """Take everybody of the following frames for somebody new."""
+        self._known.clear()
+
+    def name(self, poses: Poses, stamps_ns: Sequence[int]) -> Poses:
+        """
+        Return the people with their ids.
+
+        poses      best first, with `window_px` from the network
+        stamps_ns  (T,)  of the window's frames
+        """
+        ids = np.full(len(poses), UNKNOWN, np.int64)
+        people = _once_each(poses.extents)
+        for place, known in self._links(poses.take(people), stamps_ns):
+            ids[people[place]] = known
+        for person in people:
+            if ids[person] == UNKNOWN:
+                self._given += 1
+                ids[person] = self._given
+        self._remember(ids[people].tolist(), poses.extents[people], poses.stamp_ns)
+        return replace(poses, ids=ids)
+
+    def _links(self, poses: Poses, stamps_ns: Sequence[int]) -> list[tuple[int, int]]:
+        """Return (index in the poses, id of the person known) of those taken for the same."""
+        if not len(poses) or not self._known:
+            return []
+        known = list(self._known.values())
+        was = poses.extents[:, None] + _moves(poses, stamps_ns, [p.stamp_ns for p in known])
+        last = np.stack([person.points for person in known])
+        distances = _distances(was, last, _sizes(poses.extents), _sizes(last))
+        distances = distances + ABSENCE * np.array([person.missed for person in known], np.float32)
+        ids = list(self._known)
+        return [(i, ids[j]) for i, j in _nearest_pairs(distances)]
+
+    def _remember(self, ids: list[int], points: Floats, stamp_ns: int) -> None:
+        kept = {
+            known: replace(person, missed=person.missed + 1)
+            for known, person in self._known.items()
+            if person.missed < self._forget_after
+        }
+        seen = {i: _Person(place, stamp_ns) for i, place in zip(ids, points, strict=True)}
+        self._known = kept | seen
+
+
+def _moves(poses: Poses, stamps_ns: Sequence[int], wanted_ns: Sequence[int]) -> Floats:
+    """
+    Return how far from the key frame each person was at each time, between frames by the share.
+
+    result  (N, times, K, 2)
+    """
+    assert poses.window_px is not None
+    key = len(stamps_ns) // 2
+    # The frames up to the key frame; one that stands in for another is looked at once.
+    times_ns, back = np.unique(np.array(stamps_ns[key::-1]) - stamps_ns[key], return_index=True)
+    moves = poses.window_px[:, key - back] - poses.window_px[:, [key]]
+    # Most were last answered at the same time.
+    then_ns, when = np.unique(np.array(wanted_ns) - stamps_ns[key], return_inverse=True)
+    shares = [np.interp(then_ns, times_ns, frame) for frame in np.eye(len(times_ns))]
+    at_times = np.einsum('nfkc,ft->ntkc', moves, np.array(shares, np.float32))
+    return np.asarray(at_times[:, when])
+
+
+def _distances(a: Floats, b: Floats, sizes_a: Floats, sizes_b: Floats) -> Floats:
+    """
+    Return the mean distance of the keypoints in sizes of the person.
+
+    a       (N, 1, K, 2) or (N, M, K, 2)
+    b       (M, K, 2)
+    sizes   (N,), (M,)
+    result  (N, M)
+    """
+    x, y = a[..., 0] - b[..., 0], a[..., 1] - b[..., 1]
+    return np.asarray(np.sqrt(x * x + y * y).mean(-1) / (sizes_a[:, None] + sizes_b) * 2)
+
+
+def _sizes(points: Floats) -> Floats:
+    """Return (N,) the root of the area of each person's box, above 0."""
+    return np.asarray(np.sqrt(np.ptp(points, axis=1).prod(-1) + np.spacing(np.float32(1))))
+
+
+def _once_each(points: Floats) -> list[int]:
+    """Return the indices without those who lie on somebody earlier."""
+    sizes = _sizes(points)
+    is_same = _distances(points[:, None], points, sizes, sizes) < SAME
+    kept: list[int] = []
+    for person in range(len(points)):
+        if not is_same[person, kept].any():
+            kept.append(person)
+    return kept
+
+
+def _nearest_pairs(distances: Floats) -> list[tuple[int, int]]:
+    """Return (row, column) of the pairs within reach, nearest first, each in one pair at most."""
+    rows, columns = np.nonzero(distances < REACH)
+    order = np.argsort(distances[rows, columns], kind='stable')
+    pairs: dict[int, int] = {}
+    taken: set[int] = set()
+    for row, column in zip(rows[order].tolist(), columns[order].tolist(), strict=True):
+        if row not in pairs and column not in taken:
+            pairs[row] = column
+            taken.add(column)
+    return list(pairs.items())

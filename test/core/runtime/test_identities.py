@@ -1,0 +1,158 @@
+"""People who walk, cross, vanish and come back, as the network would see them."""
+
+import numpy as np
+import pytest
+
+from pavenet_core.poses import Poses
+from pavenet_core.runtime.identities import Identities
+
+MS = 1_000_000
+STEP = 40 * MS
+# Somebody who stands: 17 points, 60 wide and 160 high, so of a size of 98.
+BODY = np.random.default_rng(0).uniform(0, 1, (17, 2)) * [60, 160]
+BODY[:2] = [[0, 0], [60, 160]]
+SIZE = (60 * 160) ** 0.5
+
+
+def body(x: float) -> np.ndarray:
+    return np.add(BODY, [x, 0]).astype(np.float32)
+
+
+def frame(stamp_ns: int, people: list[tuple[float, list[float]]]) -> Poses:
+    """Make an answer; of each person where they are, and where in the frames of the window."""
+    here = np.array([body(x) for x, _ in people], np.float32).reshape(-1, 17, 2)
+    seen = [[body(at) for at in window] for _, window in people]
+    window = np.array(seen, np.float32) if people else np.zeros((0, 3, 17, 2), np.float32)
+    ones = np.ones((len(people), 17), np.float32)
+    scores = np.linspace(0.9, 0.8, len(people)).astype(np.float32)
+    return Poses(stamp_ns, here, ones, scores, window_px=window)
+
+
+def walk(
+    identities: Identities, *paths: list[float | None], knows_motion: bool = True, first: int = 0
+) -> list[list[int]]:
+    """Let people be at these places frame by frame, None for not seen; return the ids."""
+    answers = []
+    for step in range(first, len(paths[0])):
+        people = []
+        for path in paths:
+            here, before = path[step], path[step - 1] if step else path[step]
+            if here is not None:
+                was = here if before is None or not knows_motion else before
+                people.append((here, [was, here, here]))
+        stamps = (max(0, step - 1) * STEP, step * STEP, step * STEP)
+        ids = identities.name(frame(step * STEP, people), stamps).ids
+        assert ids is not None
+        assert ids.dtype == np.int64
+        answers.append(ids.tolist())
+    return answers
+
+
+def test_people_keep_their_ids_also_when_their_order_changes() -> None:
+    identities = Identities()
+    stamps = (0, 0, 0), (0, STEP, STEP)
+    first = identities.name(frame(0, [(0, [0] * 3), (200, [200] * 3)]), stamps[0])
+    second = identities.name(frame(STEP, [(210, [210] * 3), (10, [10] * 3)]), stamps[1])
+    assert first.id_names == ['1', '2']
+    assert second.id_names == ['2', '1']
+    np.testing.assert_array_equal(second.keypoints_px[1], body(10))
+
+
+def test_people_who_cross_keep_their_ids_by_the_networks_motion() -> None:
+    left, right = [0.0, 40, 80, 120, 160], [160.0, 120, 80 + 20, 40, 0]
+    assert walk(Identities(), left, right) == [[1, 2]] * 5
+
+
+def test_without_that_motion_fast_people_who_cross_swap() -> None:
+    # The two change places between two frames: what tells them apart is the network alone.
+    left, right = [0.0, 60.0], [60.0, 0.0]
+    assert walk(Identities(), left, right) == [[1, 2], [1, 2]]
+    assert walk(Identities(), left, right, knows_motion=False) == [[1, 2], [2, 1]]
+
+
+def test_the_motion_finds_somebody_who_runs_out_of_reach() -> None:
+    run = [0.0, 100.0, 200.0]
+    assert walk(Identities(), run) == [[1]] * 3
+    assert walk(Identities(), run, knows_motion=False) == [[1], [2], [3]]
+
+
+def test_the_nearest_pair_is_taken_first() -> None:
+    # The second person stands still; the first one is new, and would be in reach.
+    identities = Identities()
+    walk(identities, [0.0])
+    people = [(40, [40] * 3), (2, [2] * 3)]
+    assert identities.name(frame(STEP, people), (0, STEP, STEP)).id_names == ['2', '1']
+
+
+@pytest.mark.parametrize(('absence', 'expected'), [(1, 1), (3, 1), (4, 2)])
+def test_somebody_missing_is_remembered_for_a_few_frames(absence: int, expected: int) -> None:
+    path = [0.0, *[None] * absence, 0.0]
+    assert walk(Identities(forget_after=3), path)[-1] == [expected]
+
+
+def test_who_was_just_there_goes_before_who_was_there_once() -> None:
+    once, now = [0.0, None, None, None], [20.0, 20.0, 20.0, 8.0]
+    assert walk(Identities(), once, now, knows_motion=False)[-1] == [2]
+
+
+def test_ids_are_never_given_again() -> None:
+    identities = Identities()
+    assert walk(identities, [0.0], [300.0]) == [[1, 2]]
+    identities.forget()
+    assert walk(identities, [0.0], [300.0]) == [[3, 4]]
+
+
+def test_of_two_answers_for_one_person_the_surer_has_the_id() -> None:
+    double = [0.1 * SIZE] * 3
+    answers = walk(Identities(), [0.0] * 3, double, [200.0] * 3)
+    assert answers == [[1, 0, 2]] * 3
+    assert walk(Identities(), [0.0], [0.2 * SIZE]) == [[1, 2]]
+
+
+def test_nobody_is_an_ordinary_frame() -> None:
+    identities = Identities()
+    assert walk(identities, [None, 0.0, None, 0.0]) == [[], [1], [], [1]]
+
+
+def test_the_place_at_the_last_answer_is_read_between_the_frames_of_the_window() -> None:
+    # The window's earlier frame is two answers back: somebody seen in the last answer only was
+    # halfway then.
+    identities = Identities()
+    identities.name(frame(STEP, [(100, [100] * 3)]), (STEP, STEP, STEP))
+    runner = (200, [0, 200, 200])
+    later = identities.name(frame(2 * STEP, [runner]), (0, 2 * STEP, 2 * STEP))
+    assert later.id_names == ['1']
+    # One who was there at the earlier frame too, and somewhere else, is not that person.
+    identities = Identities()
+    identities.name(frame(STEP, [(0, [0] * 3)]), (STEP, STEP, STEP))
+    assert identities.name(frame(2 * STEP, [runner]), (0, 2 * STEP, 2 * STEP)).id_names == ['2']
+
+
+def test_frames_of_the_future_and_stand_ins_do_not_count() -> None:
+    identities = Identities()
+    walk(identities, [0.0])
+    person = (0, [0, 0, 500])
+    assert identities.name(frame(STEP, [person]), (0, STEP, 2 * STEP)).id_names == ['1']
+    # At a run's start the key frame stands in for the frame before it.
+    strange = (0, [500, 0, 0])
+    assert identities.name(frame(2 * STEP, [strange]), (2 * STEP,) * 3).id_names == ['1']
+
+
+def test_a_model_of_one_frame_follows_by_the_place() -> None:
+    identities = Identities()
+    for step in range(3):
+        poses = frame(step * STEP, [(20 * step, [20 * step]), (300, [300])])
+        assert identities.name(poses, (step * STEP,)).id_names == ['1', '2']
+
+
+def test_a_person_of_one_point_does_no_harm() -> None:
+    identities = Identities()
+    point = Poses(
+        0,
+        np.zeros((1, 17, 2), np.float32),
+        np.ones((1, 17), np.float32),
+        np.ones(1, np.float32),
+        window_px=np.zeros((1, 3, 17, 2), np.float32),
+    )
+    assert identities.name(point, (0, 0, 0)).id_names == ['1']
+    assert identities.name(point, (0, 0, 0)).id_names == ['1']
