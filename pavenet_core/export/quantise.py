@@ -16,10 +16,10 @@ from pavenet_core.bundle import GRAPHS, Bundle, BundleMetadata, save_metadata
 from pavenet_core.export.halve import halve
 from pavenet_core.runtime.preprocess import ImageFitter
 
-# What multiplies by weights, and what joins such results without leaving their precision.
-# Linear layers in int8 gained 5 % where convolutions alone gained a third: not worth their error.
+# What is worth it; in int8 linear layers were not (docs/quantisation.md).
 INT8_SEEDS = frozenset({'Conv'})
 FP16_SEEDS = frozenset({'Conv', 'Gemm', 'MatMul'})
+# What joins or cuts off their results. Without the clips, ranges would be those of before them.
 JOINING = frozenset({'Add', 'Clip', 'MaxPool', 'Relu'})
 
 Image = NDArray[Any]
@@ -45,7 +45,6 @@ def quantise_to_int8(
             source,
             path / source.name,
             _Calibration(bundle.metadata, images, on_image),
-            # A clip that is left out of the list is seen only after its input was rounded.
             op_types_to_quantize=[*INT8_SEEDS, *JOINING],
             nodes_to_quantize=nodes,
             per_channel=True,
@@ -133,7 +132,7 @@ def _complete(bundle: Bundle, path: Path, precision: str, graphs: list[str]) -> 
 
 @contextmanager
 def _quiet_logging() -> Iterator[None]:
-    """Leave out onnxruntime's advice to run its preparation, which `export` made needless."""
+    """Leave out onnxruntime's advice to prepare the graph, which torch's exporter has done."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -9,11 +9,18 @@ import cv2
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from pavenet_core.bundle import BundleMetadata, load_bundle, save_metadata
 from pavenet_core.cli import main
-from pavenet_core.export.quantise import JOINING, convert_to_fp16, quantise_to_int8
+from pavenet_core.export.halve import halve
+from pavenet_core.export.quantise import (
+    FP16_SEEDS,
+    JOINING,
+    convert_to_fp16,
+    nodes_to_shrink,
+    quantise_to_int8,
+)
 from pavenet_core.model import PaveNet
 from pavenet_core.poses import Frame
 from pavenet_core.runtime import VideoPoseEstimator
@@ -191,6 +198,27 @@ def test_geometry_and_scores_stay_in_float(fp16_bundle: Path) -> None:
             assert types[node.output[0]] == TensorProto.FLOAT, node.name
             seen.add(node.op_type)
     assert seen == delicate
+
+
+def test_what_gives_a_result_of_the_graph_keeps_its_type() -> None:
+    nodes = [
+        helper.make_node('MatMul', ['x', 'weight'], ['product'], 'product'),
+        helper.make_node('Add', ['product', 'weight'], ['half'], 'half'),
+        helper.make_node('Add', ['half', 'x'], ['mixed'], 'mixed'),
+        helper.make_node('Relu', ['half'], ['y'], 'result'),
+    ]
+    x, y, mixed = (
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [2, 2])
+        for name in ('x', 'y', 'mixed')
+    )
+    weight = numpy_helper.from_array(np.eye(2, dtype=np.float32), 'weight')
+    graph = helper.make_graph(nodes, 'graph', [x], [y, mixed], [weight])
+    names = nodes_to_shrink(graph, FP16_SEEDS)
+    assert names == ['product', 'half']
+    halve(graph, names)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid('', 20)])
+    onnx.checker.check_model(model, full_check=True)
+    assert list(weights(graph)) == ['weight.fp16']
 
 
 def test_command_spreads_a_few_pictures_over_the_folder(
