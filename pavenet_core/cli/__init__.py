@@ -12,6 +12,7 @@ VERBS = {
     'evaluate': 'measure the accuracy on labelled pictures',
     'train': 'train a model',
     'export': 'turn a trained model into a bundle',
+    'quantise': 'make a bundle of fewer bits',
     'import-official': "take in the authors' checkpoint",
     'benchmark': 'measure the speed on this machine, by stage',
     'info': 'say what is known of a model, or of this machine',

@@ -247,6 +247,18 @@ def make_tiny_model() -> 'Callable[..., PaveNet]':
 
 
 @pytest.fixture(scope='session')
+def tiny_export(
+    make_tiny_model: 'Callable[..., PaveNet]', tmp_path_factory: pytest.TempPathFactory
+) -> 'tuple[PaveNet, Path]':
+    """Give the small network and its bundle; export compares every graph with torch."""
+    from pavenet_core.export import export_bundle
+
+    model, path = make_tiny_model(), tmp_path_factory.mktemp('tiny')
+    export_bundle(model, path, facts={'licence': 'Apache-2.0'})
+    return model, path
+
+
+@pytest.fixture(scope='session')
 def official_shapes() -> dict[str, dict[str, tuple[int, ...]]]:
     """Give the authors' names and shapes of each released network, by our preset's name."""
     rows = gzip.decompress((GOLDEN / 'state_dict.tsv.gz').read_bytes()).decode().splitlines()

@@ -23,16 +23,13 @@ PEOPLE = 5
 
 
 @pytest.fixture(scope='module')
-def model(make_tiny_model: Callable[..., PaveNet]) -> PaveNet:
-    return make_tiny_model()
+def model(tiny_export: tuple[PaveNet, Path]) -> PaveNet:
+    return tiny_export[0]
 
 
 @pytest.fixture(scope='module')
-def bundle(model: PaveNet, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Export once; export itself compares every graph with torch at two sizes."""
-    path = tmp_path_factory.mktemp('tiny')
-    export_bundle(model, path, facts={'licence': 'Apache-2.0'})
-    return path
+def bundle(tiny_export: tuple[PaveNet, Path]) -> Path:
+    return tiny_export[1]
 
 
 def video(num_frames: int, height: int, width: int) -> list[np.ndarray]:

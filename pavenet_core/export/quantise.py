@@ -1,0 +1,141 @@
+"""A bundle in fewer bits: int8 for CPUs, fp16 for GPUs, the heads and all geometry in float32."""
+
+import logging
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import onnx
+from numpy.typing import NDArray
+from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
+
+from pavenet_core.bundle import GRAPHS, Bundle, BundleMetadata, save_metadata
+from pavenet_core.export.halve import halve
+from pavenet_core.runtime.preprocess import ImageFitter
+
+# What is worth it; in int8 linear layers were not (docs/quantisation.md).
+INT8_SEEDS = frozenset({'Conv'})
+FP16_SEEDS = frozenset({'Conv', 'Gemm', 'MatMul'})
+# What joins or cuts off their results. Without the clips, ranges would be those of before them.
+JOINING = frozenset({'Add', 'Clip', 'MaxPool', 'Relu'})
+
+Image = NDArray[Any]
+
+
+def quantise_to_int8(
+    bundle: Bundle, images: Iterable[Image], path: Path, on_image: Callable[[], object]
+) -> BundleMetadata:
+    """
+    Write the bundle anew, the convolutions of its spatial encoder in int8.
+
+    images    (h, w, 3) uint8 BGR, of any size: what the robot will see
+    on_image  called after each
+    """
+    _check(bundle, path)
+    source = bundle.graph('spatial_encoder')
+    nodes = nodes_to_shrink(onnx.load(source).graph, INT8_SEEDS)
+    if not nodes:
+        raise ValueError(f'{source} has no convolution, so int8 would change nothing')
+    path.mkdir(parents=True, exist_ok=True)
+    with _quiet_logging():
+        quantize_static(
+            source,
+            path / source.name,
+            _Calibration(bundle.metadata, images, on_image),
+            op_types_to_quantize=[*INT8_SEEDS, *JOINING],
+            nodes_to_quantize=nodes,
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+        )
+    return _complete(bundle, path, 'int8', [source.name])
+
+
+def convert_to_fp16(bundle: Bundle, path: Path) -> BundleMetadata:
+    """
+    Write the bundle anew, convolutions and linear layers in fp16.
+
+    Inputs and outputs stay float32, and so do coordinates and scores: close to 1 the steps of
+    fp16 are 1/2048 of the picture.
+    """
+    _check(bundle, path)
+    path.mkdir(parents=True, exist_ok=True)
+    for name in GRAPHS:
+        model = onnx.load(bundle.graph(name))
+        halve(model.graph, nodes_to_shrink(model.graph, FP16_SEEDS))
+        onnx.save(model, path / f'{name}.onnx')
+    return _complete(bundle, path, 'fp16', [f'{name}.onnx' for name in GRAPHS])
+
+
+def nodes_to_shrink(graph: onnx.GraphProto, seeds: frozenset[str]) -> list[str]:
+    """Return the nodes of these kinds, and those that only join or cut off what they give."""
+    constants = {tensor.name for tensor in graph.initializer}
+    results = {output.name for output in graph.output}  # keep their type
+    names, made = [], set[str]()
+    for node in graph.node:
+        inputs = {name for name in node.input if name and name not in constants}
+        joins = node.op_type in JOINING and inputs and inputs <= made
+        if (node.op_type in seeds or joins) and results.isdisjoint(node.output):
+            names.append(node.name)
+            made.update(node.output)
+    return names
+
+
+class _Calibration(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime is untyped
+    """Pictures as the encoder's inputs, in the form that onnxruntime reads."""
+
+    def __init__(
+        self, metadata: BundleMetadata, images: Iterable[Image], on_image: Callable[[], object]
+    ) -> None:
+        self._fit = ImageFitter(metadata.input_long_side, metadata.input_alignment)
+        self._images = iter(images)
+        self._on_image = on_image
+
+    def get_next(self) -> dict[str, NDArray[Any]] | None:
+        image = next(self._images, None)
+        if image is None:
+            return None
+        fitted = self._fit(image)
+        self._on_image()
+        return {'image': fitted.pixels, 'valid_size': fitted.valid_size}
+
+
+def _check(bundle: Bundle, path: Path) -> None:
+    """Refuse a source that is no longer float, or is the target."""
+    if bundle.metadata.precision != 'float32':
+        raise ValueError(
+            f'{bundle.path} is {bundle.metadata.precision} already; '
+            'give the float32 bundle that it was made of'
+        )
+    if path.resolve() == bundle.path.resolve():
+        raise ValueError(f'{path} is the bundle itself; write the new one into another folder')
+
+
+def _complete(bundle: Bundle, path: Path, precision: str, graphs: list[str]) -> BundleMetadata:
+    """Copy all but the new graphs; state the precision, but no accuracy, as none is measured."""
+    rest = shutil.ignore_patterns(*graphs)
+    shutil.copytree(bundle.path, path, ignore=rest, dirs_exist_ok=True)
+    metadata = replace(bundle.metadata, precision=precision, accuracy={})
+    save_metadata(path, metadata)
+    card = path / 'model_card.md'
+    if card.is_file():
+        with card.open('a', encoding='utf-8') as file:
+            file.write(
+                f'\n## Precision\nThis bundle is {precision}, made by `pavenet quantise`. '
+                'All figures above are those of the float32 bundle.\n'
+            )
+    return metadata
+
+
+@contextmanager
+def _quiet_logging() -> Iterator[None]:
+    """Leave out onnxruntime's advice to prepare the graph, which torch's exporter has done."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
