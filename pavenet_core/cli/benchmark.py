@@ -9,10 +9,10 @@ import argparse
 import json
 import platform
 import re
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pavenet_core.cli.command_line import command_line
 from pavenet_core.machine import Machine
 
 if TYPE_CHECKING:
@@ -65,7 +65,11 @@ def run(args: argparse.Namespace) -> None:
     from pavenet_core.runtime import PoseModel
 
     machine = Machine()
-    setting = {'machine': machine.describe(), 'versions': _versions(), 'command': _command(args)}
+    setting = {
+        'machine': machine.describe(),
+        'versions': _versions(),
+        'command': command_line('benchmark', args, add_arguments, _word),
+    }
     before = machine.memory_mib()
     model = PoseModel(
         args.model,
@@ -166,20 +170,6 @@ def _versions() -> dict[str, str]:
         'OpenCV': cv2.__version__,
         'onnxruntime': ort.__version__,
     }
-
-
-def _command(args: argparse.Namespace) -> str:
-    """Return the command that measures the same again, defaults left out."""
-    parser = argparse.ArgumentParser()
-    add_arguments(parser)
-    words = ['pavenet', 'benchmark']
-    for name, value in vars(args).items():
-        if value == parser.get_default(name):
-            continue
-        words.append(f'--{name.replace("_", "-")}')
-        values = value if isinstance(value, list) else [] if value is True else [value]
-        words += [_word(v) for v in values]
-    return shlex.join(words)
 
 
 def _word(value: object) -> str:

@@ -2,9 +2,10 @@
 
 import argparse
 import json
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from pavenet_core.cli.command_line import command_line
 
 if TYPE_CHECKING:
     from pavenet_core.evaluation.accuracy import Accuracy
@@ -89,7 +90,11 @@ def run(args: argparse.Namespace) -> None:
     if args.report:
         from pavenet_core.evaluation.report import ReportFacts, write_html
 
-        facts = ReportFacts(_command(args), f'{name} {model.metadata.version}', args.window)
+        facts = ReportFacts(
+            command_line('evaluate', args, add_arguments),
+            f'{name} {model.metadata.version}',
+            args.window,
+        )
         page = write_html(facts, dataset, poses, accuracy, temporal)
         args.report.write_text(page, encoding='utf-8')
     _print(name, len(dataset.frames), accuracy, temporal)
@@ -108,16 +113,6 @@ def _check(args: argparse.Namespace) -> None:
             raise ValueError(f'the folder of {path} does not exist; make it, or choose another')
     if args.report:
         import matplotlib  # noqa: F401 - fails now, not after the pictures are through
-
-
-def _command(args: argparse.Namespace) -> str:
-    words = ['pavenet', 'evaluate']
-    for name, value in vars(args).items():
-        if value is True:
-            words.append(f'--{name.replace("_", "-")}')
-        elif value is not None and value is not False:
-            words += [f'--{name.replace("_", "-")}', str(value)]
-    return shlex.join(words)
 
 
 def _numbers(

@@ -2,13 +2,20 @@
 
 import argparse
 import json
-import shlex
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from pavenet_core.cli.command_line import command_line
+from pavenet_core.cli.predict_outputs import (
+    check_bag_options,
+    check_outputs,
+    image_name,
+    make_folders,
+)
 
 if TYPE_CHECKING:
     from pavenet_core.bag.labels import BagLabels
@@ -85,8 +92,8 @@ def run(args: argparse.Namespace) -> None:
     from pavenet_core.runtime import VideoPoseEstimator
 
     sources = [source for path in args.inputs for source in _open(path, args.topic)]
-    _check_outputs(args, sources)
-    _check_bag_options(args)
+    check_outputs(args, sources)
+    check_bag_options(args)
     estimator = VideoPoseEstimator(
         args.model,
         score_threshold=args.score_threshold,
@@ -99,7 +106,7 @@ def run(args: argparse.Namespace) -> None:
     )
     with ExitStack() as stack:
         labels = args.annotations and stack.enter_context(_labels(args, estimator, sources[0]))
-        _make_folders(args)
+        make_folders(args)
         start = time.monotonic()
         frames = _predict(args, estimator, sources, labels)
         seconds = time.monotonic() - start
@@ -108,7 +115,11 @@ def run(args: argparse.Namespace) -> None:
         args.out.write_text(json.dumps(answer) + '\n', encoding='utf-8')
         _print(args, frames, seconds)
         if labels:
-            print('\n'.join(labels.measure(_command(args), args.report)))
+            print(
+                '\n'.join(
+                    labels.measure(command_line('predict', args, add_arguments), args.report)
+                )
+            )
 
 
 def _open(path: Path, topic: str | None) -> 'Sequence[Source | BagSource]':
@@ -171,7 +182,7 @@ def _predict(
             if video:
                 video.write(drawn)
             if args.images:
-                write_image(args.images / _image_name(source, index), drawn)
+                write_image(args.images / image_name(source, index), drawn)
     return _with_unreadable(frames, sources)
 
 
@@ -246,65 +257,3 @@ def _print(args: argparse.Namespace, frames: list[dict[str, Any]], seconds: floa
             f'{len(lost)} frames could not be decoded and are without people; '
             f'the first, {lost[0]["frame"]}: {lost[0]["error"]}'
         )
-
-
-def _command(args: argparse.Namespace) -> str:
-    words = ['pavenet', 'predict', *map(str, args.inputs)]
-    for name, value in vars(args).items():
-        if name != 'inputs' and value is not None:
-            words += [f'--{name.replace("_", "-")}', str(value)]
-    return shlex.join(words)
-
-
-def _image_name(source: 'Source | BagSource', index: int) -> str:
-    return source.path.name if source.is_still else f'{source.path.stem}_{index:06d}.jpg'
-
-
-def _check_outputs(args: argparse.Namespace, sources: 'Sequence[Source | BagSource]') -> None:
-    """Refuse, before the work, outputs that can't be or would destroy something."""
-    if args.out.is_dir():
-        raise ValueError(f'--out {args.out} is a folder; give a file name')
-    if args.video and (len(sources) != 1 or sources[0].is_still):
-        raise ValueError('--video draws one video; for pictures or several inputs use --images')
-    outputs = {path.resolve() for path in (args.out, args.video, args.report) if path}
-    if args.images:
-        names = [_image_name(source, 0) for source in sources]
-        if len(set(names)) < len(names):
-            raise ValueError('--images cannot hold inputs of the same name; run them one by one')
-        outputs |= {(args.images / name).resolve() for name in names}
-    overwritten = outputs & set(_files_read(args, sources))
-    if overwritten:
-        raise ValueError(f'the output {min(overwritten)} is also an input; choose another name')
-
-
-def _files_read(
-    args: argparse.Namespace, sources: 'Sequence[Source | BagSource]'
-) -> Iterator[Path]:
-    for path in (*(source.path for source in sources), args.annotations):
-        if path:
-            yield path.resolve()
-            yield from (file.resolve() for file in path.glob('*'))  # of a bag's folder
-
-
-def _check_bag_options(args: argparse.Namespace) -> None:
-    """Refuse what only rosbags have, and what would not fit one."""
-    from pavenet_core.bag.detect import is_bag
-
-    bags = [path for path in args.inputs if is_bag(path)]
-    if args.topic and not bags:
-        raise ValueError(
-            f'--topic {args.topic} is of a rosbag, but there is none among the inputs'
-        )
-    if (args.bag or args.annotations) and (len(bags) != 1 or len(args.inputs) != 1):
-        raise ValueError('--bag and --annotations are for one input, a rosbag')
-    if args.bag and args.bag.exists():
-        raise ValueError(f'--bag {args.bag} is there already; choose another name')
-    if args.report and not args.annotations:
-        raise ValueError('--report shows the accuracy, which needs --annotations FILE')
-
-
-def _make_folders(args: argparse.Namespace) -> None:
-    files = (args.out, args.video, args.bag, args.report)
-    for folder in (*(file.parent for file in files if file), args.images):
-        if folder:
-            folder.mkdir(parents=True, exist_ok=True)
