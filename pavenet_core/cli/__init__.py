@@ -18,6 +18,9 @@ VERBS = {
     'info': 'say what is known of a model, or of this machine',
 }
 
+# What brings a verb's packages, where it is not `train`.
+EXTRAS = {'export': 'export', 'quantise': 'export'}
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; a user's error becomes one sentence and a non-zero exit code."""
@@ -33,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         return _fail(
             f'{verb} needs the Python package {error.name}, which is not installed; '
-            "get it with: pip install 'pavenet_ros[train]'"
+            f"get it with: pip install 'pavenet_ros[{EXTRAS.get(verb, 'train')}]'"
         )
     except (ValueError, OSError) as error:
         return _fail(str(error))

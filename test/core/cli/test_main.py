@@ -44,15 +44,21 @@ def test_a_users_error_is_one_line_and_a_failing_exit_code(run_pavenet: RunPaven
     assert result.stderr.count('\n') == 1
 
 
+@pytest.mark.parametrize(
+    ('package', 'extra', 'words'),
+    [
+        ('pycocotools', 'train', ['evaluate', '--images', 'a', '--annotations', 'b']),
+        ('onnx', 'export', ['export', 'checkpoint.pt', '--out', 'bundle']),
+    ],
+)
 def test_a_missing_package_is_one_line_that_says_how_to_get_it(
-    tmp_path: Path, run_pavenet: RunPavenet
+    package: str, extra: str, words: list[str], tmp_path: Path, run_pavenet: RunPavenet
 ) -> None:
-    (tmp_path / 'pycocotools.py').write_text('raise ModuleNotFoundError(name="pycocotools")')
-    words = ['evaluate', '--images', 'a', '--annotations', 'b']
+    (tmp_path / f'{package}.py').write_text(f'raise ModuleNotFoundError(name="{package}")')
     result = run_pavenet(*words, python_path=str(tmp_path))
     assert result.returncode == 1
-    assert result.stderr.startswith('pavenet: evaluate needs the Python package pycocotools')
-    assert 'pip install' in result.stderr
+    assert result.stderr.startswith(f'pavenet: {words[0]} needs the Python package {package}')
+    assert f"pip install 'pavenet_ros[{extra}]'" in result.stderr
     assert result.stderr.count('\n') == 1
 
 
