@@ -17,8 +17,9 @@ Cell = tuple[int, int, int, int]  # x, y, width, height in pixels of the canvas
 
 # Rows x columns of windows on one canvas, with how often each is drawn. Small people and crowds
 # are what the stills lack: most canvases hold several windows.
-LAYOUTS = ((1, 1), (1, 2), (2, 2), (2, 3))
-LAYOUT_SHARES = (0.4, 0.15, 0.3, 0.15)
+LAYOUTS = ((1, 1), (1, 2), (2, 2), (2, 3), (3, 4))
+LAYOUT_SHARES = (0.35, 0.15, 0.25, 0.15, 0.1)
+ZOOM = (0.6, 1.8)  # of a window that just fills its cell
 # A trunk that stays as it is has learned what blue, green and red are.
 CANVAS_COLORS = replace(PAPER, channel_share=0)
 LEAST_JOINTS = 4  # known in a cell, to be somebody there
@@ -109,7 +110,7 @@ def random_matrix(
     """Return the map from the window's pixels to the cell's, near one of its people."""
     _, _, width, height = cell
     zoom = max(width / shape[1], height / shape[0])
-    zoom *= np.exp(rng.uniform(np.log(0.75), np.log(1.8)))
+    zoom *= np.exp(rng.uniform(*np.log(ZOOM)))
     focus = np.array([shape[1] / 2, shape[0] / 2])
     persons = frame.labels.keypoints
     if len(persons):
