@@ -24,7 +24,7 @@ class Batch(Protocol):
         """Return the people of the B key frames."""
 
     def to(self, device: torch.device) -> 'Batch':
-        """Return it on a device."""
+        """Return it with what is large on a device."""
 
     def encode(self, model: 'PaveNet') -> 'Memory':
         """Run the part of the network that sees each frame alone."""

@@ -60,10 +60,9 @@ class BatchTargets:
         """Put the people of a batch one after another and send them to a device."""
         visible = torch.cat([target.visible for target in targets])
         present = visible.any(-1)
-        of = torch.arange(len(targets)).repeat_interleave(
-            torch.tensor([len(target.areas) for target in targets])
-        )
-        visible, images = visible[present], of[present]
+        people = [len(target.areas) for target in targets]
+        images = torch.from_numpy(np.repeat(np.arange(len(targets)), people))[present]
+        visible = visible[present]
         sizes = torch.tensor([target.image_size[::-1] for target in targets]).float()
         boxes = pad_sequence(
             [target.ignore_boxes for target in targets],

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from pavenet_core.model.predictions import JointPrediction, PosePrediction
 from pavenet_core.skeleton import POSETRACK15
@@ -133,6 +135,30 @@ def test_without_proposals_the_other_terms_are_the_same() -> None:
     assert {name: value.item() for name, value in others.items()} == {
         name: value.item() for name, value in whole.items() if not name.startswith('enc_')
     }
+
+
+class Operators(TorchDispatchMode):
+    """Counts what a GPU would have to launch."""
+
+    count = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> object:
+        self.count += 1
+        return func(*args, **(kwargs or {}))
+
+
+def test_more_images_take_no_more_operators() -> None:
+    criterion, counts = Criterion(POSETRACK15, LossWeights(oks=1.0)), []
+    for images in (2, 20):
+        step = Step([make_targets(i, 3) for i in range(images)])
+        people = step.people
+        with Operators() as operators:
+            matches = criterion.match(step.proposals, step.layers, people)
+            criterion(step.proposals, step.layers, step.joints, people, matches)
+        counts.append(operators.count)
+    assert counts[0] == counts[1]
 
 
 def test_gradients_reach_every_prediction_and_flow() -> None:
