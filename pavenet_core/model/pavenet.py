@@ -89,6 +89,7 @@ class PaveNet(nn.Module):
         returns      (N, 3, H, W) float
         """
         x = (images.flip(3).to(torch.float32) - self.pixel_mean) / self.pixel_std
+        valid_sizes = valid_sizes.to(x.device, non_blocking=True)
         rows = torch.arange(x.shape[1], device=x.device)[None] < valid_sizes[:, :1]
         columns = torch.arange(x.shape[2], device=x.device)[None] < valid_sizes[:, 1:]
         inside = (rows[:, :, None] & columns[:, None])[..., None]
@@ -100,7 +101,8 @@ class PaveNet(nn.Module):
 
         valid_sizes  (N, 2) height, width in pixels; each image runs through the trunk on the
                      smallest canvas of multiples of `input_alignment` that holds it. An exported
-                     graph can't do that and takes images on their own canvas.
+                     graph can't do that and takes images on their own canvas. Best on the host:
+                     that reads them, and would wait for a GPU
         """
         padded = (images.shape[2], images.shape[3])
         if torch.compiler.is_exporting():

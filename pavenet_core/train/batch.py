@@ -24,7 +24,7 @@ class Batch(Protocol):
         """Return the people of the B key frames."""
 
     def to(self, device: torch.device) -> 'Batch':
-        """Return it on a device."""
+        """Return it with what is large on a device."""
 
     def encode(self, model: 'PaveNet') -> 'Memory':
         """Run the part of the network that sees each frame alone."""
@@ -49,13 +49,12 @@ class ImageBatch:
         return PackedSamples.pack(samples, alignment).batch()
 
     def to(self, device: torch.device) -> 'ImageBatch':
-        """Return it on a device; from pinned memory without waiting."""
-        return replace(
-            self,
-            images=self.images.to(device, non_blocking=True),
-            valid_sizes=self.valid_sizes.to(device, non_blocking=True),
-            targets=[target.to(device) for target in self.targets],
-        )
+        """
+        Return it with its pictures on a device; from pinned memory without waiting.
+
+        Sizes and targets stay on the host, which asks for them at each step.
+        """
+        return replace(self, images=self.images.to(device, non_blocking=True))
 
     def encode(self, model: 'PaveNet') -> 'Memory':
         """Run the trunk, neck and encoder on all frames."""

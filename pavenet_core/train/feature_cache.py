@@ -81,13 +81,8 @@ class MapBatch:
     targets: list[Targets]
 
     def to(self, device: torch.device) -> 'MapBatch':
-        """Return it on a device."""
-        return replace(
-            self,
-            maps=[level.to(device) for level in self.maps],
-            valid_sizes=self.valid_sizes.to(device),
-            targets=[target.to(device) for target in self.targets],
-        )
+        """Return it with its maps on a device; sizes and targets stay on the host."""
+        return replace(self, maps=[level.to(device) for level in self.maps])
 
     def encode(self, model: 'PaveNet') -> 'Memory':
         """Run the neck and encoder on all frames."""
