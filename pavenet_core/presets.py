@@ -41,7 +41,6 @@ COMPACT = ModelConfig(
     encoder_layers=0,
     num_queries=60,
     positions_from_poses=True,
-    pose_layers=2,
     pose_levels=(1, 2, 3),
     joint_layers=2,
     joint_levels=(0, 1),

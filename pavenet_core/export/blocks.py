@@ -48,9 +48,7 @@ class PoseDecoderGraph(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(
-        self, keys: list[Tensor], values: list[Tensor]
-    ) -> tuple[Tensor, Tensor]:
+    def forward(self, keys: list[Tensor], values: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Return scores (B, Q) and the poses of all frames (B, T, Q, K, 2)."""
         decoder, config = self.model.pose_decoder, self.model.config
         query, reference_poses, valid_ratios, *logits = keys

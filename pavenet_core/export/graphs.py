@@ -52,9 +52,7 @@ def run_example(model: PaveNet, metadata: BundleMetadata, size: tuple[int, int])
     valid = torch.tensor([[size[0] - margin, size[1] - margin // 2]] * BATCH)
     valid = valid.to(torch.float32)
     encoded = [
-        dict(
-            zip(encoder_names(metadata), SpatialEncoderGraph(model)(images, valid), strict=True)
-        )
+        dict(zip(encoder_names(metadata), SpatialEncoderGraph(model)(images, valid), strict=True))
         for images in frames
     ]
     keys = [encoded[metadata.key_frame][name] for name in key_names(metadata)]

@@ -97,7 +97,7 @@ class Backbone(nn.Module):
         return [norm(x) for norm, x in zip(self.norms, maps, strict=True)]
 
 
-def read_before_widening(trunk: nn.Module) -> None:
+def read_before_widening(trunk: Any) -> None:
     """
     Take a MobileNetV2's map of stride 16 from before its last widening, as MoveNet does.
 

@@ -76,6 +76,12 @@ class PaveNet(nn.Module):
         trunk, levels = self.backbone.strides, self.config.num_levels
         return [*trunk, *(trunk[-1] * 2**i for i in range(1, levels - len(trunk) + 1))]
 
+    @property
+    def trunk_parts(self) -> tuple[str, ...]:
+        """Return in which modules' names stand the parts that trained weights are given for."""
+        heads = ('neck', 'centre_head', 'guess_head', 'keypoint_head')
+        return ('backbone', *heads) if self.config.pyramid else ('backbone',)
+
     def recompute_activations(self, wanted: bool) -> None:
         """In training, keep what goes into trunk and encoder, and run them anew for gradients."""
         self.backbone.recompute = self.spatial_encoder.recompute = wanted
@@ -111,9 +117,7 @@ class PaveNet(nn.Module):
         levels = on_own_canvas(lambda x: self.neck(self.backbone(x)), images, canvases)
         return self.spatial_encoder(levels, valid_sizes)
 
-    def encode_maps(
-        self, maps: list[Tensor], valid_sizes: Tensor
-    ) -> Memory | PyramidMemory:
+    def encode_maps(self, maps: list[Tensor], valid_sizes: Tensor) -> Memory | PyramidMemory:
         """Encode the backbone's maps of N images that share one canvas."""
         return self.spatial_encoder(self.neck(maps), valid_sizes)
 

@@ -1,6 +1,6 @@
 """Choose the pose queries of a compact network: the peaks of a heat map of people's centres."""
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -43,9 +43,9 @@ class PeakSelection(nn.Module):
         super().__init__()
         self.num_queries, self.keypoints = config.num_queries, len(config.skeleton)
         finest = CHANNELS[0]
-        self.centre_head = heat_head(finest, 1)
-        self.guess_head = heat_head(finest, 2 * self.keypoints)
-        self.keypoint_head = heat_head(finest, self.keypoints)
+        self.centre_head = HeatHead(finest, 1)
+        self.guess_head = HeatHead(finest, 2 * self.keypoints)
+        self.keypoint_head = HeatHead(finest, self.keypoints)
         # What a query begins with: the features, centre's logit and keypoints' warmth of its peak.
         self.content = nn.Linear(finest + 1 + self.keypoints, config.channels)
         self.norm = nn.LayerNorm(config.channels)
@@ -55,10 +55,11 @@ class PeakSelection(nn.Module):
         finest = memory.maps[0]
         centres = self.centre_head(finest)
         heat = self.keypoint_head(finest)
-        spread_out = self.guess_head[0](finest)
+        around = self.guess_head.depthwise(finest)
         with torch.autocast(finest.device.type, enabled=False):
             scores, cells = self._peaks(centres.detach().float(), memory.valid_counts[:, 0])
-            guesses = self._guesses(gather(spread_out, cells).detach().float())
+            guesses = self.guess_head.at(gather(around, cells).detach().float())
+            guesses = guesses.unflatten(2, (self.keypoints, 2))
             middles = place(cells, *finest.shape[2:])[:, :, None] + 0.5
             places, warmth = warmest(heat.detach().float(), guesses + middles)
             logits = torch.logit(scores.sigmoid() * warmth.mean(2), 1e-6)
@@ -68,7 +69,7 @@ class PeakSelection(nn.Module):
         queries = Queries(self.norm(query), (places / sizes).clamp(0, 1), logits)
         if not self.training:
             return None, queries
-        return HeatMaps(centres, heat, self.guess_head[1:](spread_out)), queries
+        return HeatMaps(centres, heat, self.guess_head.finish(around)), queries
 
     def _peaks(self, centres: Tensor, valid_counts: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits (B, Q) and cell indices (B, Q), best first; cells without a peak last."""
@@ -84,22 +85,28 @@ class PeakSelection(nn.Module):
         best, cells = logits.topk(self.num_queries, 1)
         return best, cells.clamp(max=height * width - 1)
 
-    def _guesses(self, spread_out: Tensor) -> Tensor:
-        """Run the rest of the head for the chosen cells alone: (B, Q, C) -> (B, Q, K, 2)."""
-        first, last = self.guess_head[1], self.guess_head[3]
-        hidden = functional.linear(spread_out, first.weight.flatten(1), first.bias).relu()
-        guessed = functional.linear(hidden, last.weight.flatten(1), last.bias)
-        return guessed.unflatten(2, (self.keypoints, 2))
 
+class HeatHead(nn.Module):
+    """A depthwise 3x3, then for each cell 96 hidden channels and what comes out."""
 
-def heat_head(inputs: int, outputs: int) -> nn.Sequential:
-    """Build depthwise 3x3, 1x1 to 96 channels, ReLU, 1x1."""
-    return nn.Sequential(
-        nn.Conv2d(inputs, inputs, 3, padding=1, groups=inputs, bias=False),
-        nn.Conv2d(inputs, 96, 1),
-        nn.ReLU(),
-        nn.Conv2d(96, outputs, 1),
-    )
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv2d(inputs, inputs, 3, padding=1, groups=inputs, bias=False)
+        self.pointwise = nn.Conv2d(inputs, 96, 1)
+        self.out = nn.Conv2d(96, outputs, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (B, C, h, w) for every cell."""
+        return self.finish(self.depthwise(x))
+
+    def finish(self, x: Tensor) -> Tensor:
+        """Do what comes after the depthwise convolution."""
+        hidden: Tensor = self.pointwise(x).relu()
+        return cast(Tensor, self.out(hidden))
+
+    def at(self, x: Tensor) -> Tensor:
+        """Do the same for some cells alone: (B, Q, C) -> (B, Q, outputs)."""
+        return self.finish(x.transpose(1, 2)[..., None])[..., 0].transpose(1, 2)
 
 
 def gather(x: Tensor, cells: Tensor) -> Tensor:
@@ -129,8 +136,13 @@ def warmest(heat: Tensor, guesses: Tensor) -> tuple[Tensor, Tensor]:
     rows, columns = blocks.shape[2:]
     # How near each row and column of blocks is: a Gaussian of x times one of y.
     near = [
-        (-((BLOCK * (torch.arange(n, device=heat.device) + 0.5) - guesses[..., axis, None]) ** 2)
-         / (2 * spread[:, :, None, None] ** 2)).exp()
+        (
+            -(
+                (BLOCK * (torch.arange(n, device=heat.device) + 0.5) - guesses[..., axis, None])
+                ** 2
+            )
+            / (2 * spread[:, :, None, None] ** 2)
+        ).exp()
         for axis, n in ((0, columns), (1, rows))
     ]
     likely = blocks[:, None] * near[1][..., None] * near[0][..., None, :]  # (B, Q, K, h/4, w/4)
@@ -153,7 +165,9 @@ def _within(
     found = warmth.flatten(2).gather(2, flat).view(batch, keypoints, -1, WINDOW**2)
     found = found.transpose(1, 2) * inside.flatten(3)
     near = [
-        (-((places + 0.5 - guesses[..., axis, None]) ** 2) / (2 * spread[:, :, None, None] ** 2)).exp()
+        (
+            -((places + 0.5 - guesses[..., axis, None]) ** 2) / (2 * spread[:, :, None, None] ** 2)
+        ).exp()
         for axis, places in ((0, x), (1, y))
     ]
     weights = (found * (near[1][..., None] * near[0][..., None, :]).flatten(3)) ** 2

@@ -38,11 +38,8 @@ class PoseDecoder(nn.Module):
         self.layers = nn.ModuleList(
             DecoderLayer(config, self.num_frames, self.levels, keypoints) for _ in layers
         )
-        self.class_heads = nn.ModuleList(class_head(channels) for _ in layers)
-        if config.pyramid:  # whose peaks have scores of their own, to begin with
-            for head in self.class_heads:
-                nn.init.zeros_(head.weight)
-                nn.init.zeros_(head.bias)
+        # The peaks of a pyramid have scores of their own.
+        self.class_heads = nn.ModuleList(class_head(channels, config.pyramid) for _ in layers)
         self.sigma_heads = nn.ModuleList(SigmaHead(channels, 2 * keypoints) for _ in layers)
         heads = config.pose_heads(self.num_frames)
         self.keypoint_heads = nn.ModuleList(

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pavenet_core.model.position_encoding import valid_counts
+from pavenet_core.model.spatial_encoder import level_sizes
 
 CHANNELS = (24, 24, 32, 64)  # of the maps, finest first
 
@@ -25,7 +26,8 @@ class PyramidMemory(NamedTuple):
     @property
     def valid_ratios(self) -> Tensor:
         """Return (N, L, 2): valid share of each map's width and height."""
-        sizes = torch.tensor([x.shape[2:] for x in self.maps], device=self.maps[0].device)
+        shapes = [(x.shape[2], x.shape[3]) for x in self.maps]
+        sizes = level_sizes(shapes, self.maps[0].device)
         return (self.valid_counts / sizes).flip(2)
 
     def frame(self, index: int, num_frames: int) -> 'PyramidMemory':
@@ -81,12 +83,14 @@ class PyramidEncoder(nn.Module):
         levels       [(N, C_l, h_l, w_l)] * L
         valid_sizes  (N, 2) height, width in pixels of the un-padded images
         """
-        sizes = valid_sizes.to(levels[0].device)
         counts = [
-            valid_counts(sizes, stride, (x.shape[2], x.shape[3]))
+            valid_counts(valid_sizes, stride, (x.shape[2], x.shape[3])).to(
+                x.device, non_blocking=True
+            )
             for stride, x in zip(self.strides, levels, strict=True)
         ]
-        return PyramidMemory(levels, torch.stack(counts, 1))
+        # Half precision is for the convolutions alone: where to sample is not to be rounded.
+        return PyramidMemory([x.float() for x in levels], torch.stack(counts, 1))
 
 
 def separable(inputs: int, outputs: int) -> nn.Sequential:

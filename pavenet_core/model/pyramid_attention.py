@@ -1,6 +1,7 @@
 """Deformable attention to narrow maps that all heads and layers share."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -43,17 +44,14 @@ class PyramidAttention(DeformableAttention):
             gathered: Tensor | None = None
             for frame in range(frames):
                 index = frame * levels + level
-                sampled = functional.grid_sample(
-                    maps[index], grids[:, index].to(maps[index].dtype), align_corners=False
-                )
+                sampled = functional.grid_sample(maps[index], grids[:, index], align_corners=False)
                 part = sampled * weights[:, index, None]
                 part = part.view(batch, -1, heads, points, queries).sum(3)
                 gathered = part if gathered is None else gathered + part
             assert gathered is not None
             # (M, c, C_l) @ (B, M, C_l, Q)
-            matrix = projection.weight.view(heads, -1, gathered.shape[1])
+            matrix = cast(nn.Linear, projection).weight.view(heads, -1, gathered.shape[1])
             part = torch.matmul(matrix, gathered.transpose(1, 2))
             mixed = part if mixed is None else mixed + part
         assert mixed is not None
         return mixed.flatten(1, 2).transpose(1, 2)
-

@@ -13,6 +13,7 @@ from pavenet_core.train.targets import Targets
 
 if TYPE_CHECKING:  # reading processes make batches and have no use for the network's libraries
     from pavenet_core.model import PaveNet
+    from pavenet_core.model.pyramid import PyramidMemory
     from pavenet_core.model.spatial_encoder import Memory
 
 
@@ -26,7 +27,7 @@ class Batch(Protocol):
     def to(self, device: torch.device) -> 'Batch':
         """Return it with what is large on a device."""
 
-    def encode(self, model: 'PaveNet') -> 'Memory':
+    def encode(self, model: 'PaveNet') -> 'Memory | PyramidMemory':
         """Run the part of the network that sees each frame alone."""
 
 
@@ -56,7 +57,7 @@ class ImageBatch:
         """
         return replace(self, images=self.images.to(device, non_blocking=True))
 
-    def encode(self, model: 'PaveNet') -> 'Memory':
+    def encode(self, model: 'PaveNet') -> 'Memory | PyramidMemory':
         """Run the trunk, neck and encoder on all frames."""
         sizes = self.valid_sizes.repeat_interleave(self.images.shape[1], 0)
         return model.encode(model.normalise(self.images.flatten(0, 1), sizes), sizes)

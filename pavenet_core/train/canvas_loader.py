@@ -33,7 +33,9 @@ class CanvasLoader(Loader):
         workers: int = 0,
     ) -> None:
         self._share = Share(seed, len(maker.dataset.frames), batch, rank, processes)
-        self._steps: TorchDataset[PackedSamples | ValueError] = CanvasSteps(maker, self._share, alignment)
+        self._steps: TorchDataset[PackedSamples | ValueError] = CanvasSteps(
+            maker, self._share, alignment
+        )
         self._workers = workers
 
 

@@ -17,6 +17,7 @@ from pavenet_core.train.targets import Targets
 
 if TYPE_CHECKING:
     from pavenet_core.model import PaveNet
+    from pavenet_core.model.pyramid import PyramidMemory
     from pavenet_core.model.spatial_encoder import Memory
 
 SHARD = 256  # canvases a folder
@@ -84,7 +85,7 @@ class MapBatch:
         """Return it with its maps on a device; sizes and targets stay on the host."""
         return replace(self, maps=[level.to(device) for level in self.maps])
 
-    def encode(self, model: 'PaveNet') -> 'Memory':
+    def encode(self, model: 'PaveNet') -> 'Memory | PyramidMemory':
         """Run the neck and encoder on all frames."""
         return model.encode_maps(self.maps, self.valid_sizes)
 

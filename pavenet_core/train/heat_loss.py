@@ -145,6 +145,8 @@ def _unknown(
     x = torch.arange(shape[3], device=low.device)
     in_rows = (low[:, 1:] <= y + 1) & (y <= high[:, 1:])
     in_columns = (low[:, :1] <= x + 1) & (x <= high[:, :1])
-    inside = (in_rows[:, :, None] & in_columns[:, None])[:, None] & ~targets.visible[..., None, None]
+    inside = (in_rows[:, :, None] & in_columns[:, None])[:, None] & ~targets.visible[
+        ..., None, None
+    ]
     count = torch.zeros(shape, dtype=torch.float16, device=low.device)
     return count.index_add_(0, targets.images, inside.to(torch.float16)) > 0

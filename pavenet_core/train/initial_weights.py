@@ -30,10 +30,12 @@ def load_movenet(model: PaveNet, path: Path) -> None:
         if isinstance(neck, Pyramid) and isinstance(selection, PeakSelection):
             for convolution, name in _pyramid_layers(neck, selection):
                 fill(convolution, arrays, name)
+            for stride in (16, 8, 4):
+                balance(neck.get_submodule(f'topdown{stride}'))
             # Theirs are y before x.
-            guess = selection.guess_head[-1]
+            guess = selection.guess_head.out
             with torch.no_grad():
-                for parameter in (guess.weight, guess.bias):
+                for parameter in guess.parameters():
                     parameter.copy_(parameter.unflatten(0, (-1, 2)).flip(1).flatten(0, 1))
 
 
@@ -58,6 +60,22 @@ def load_trunk(trunk: nn.Module, arrays: Arrays, path: Path) -> None:
             norm.running_var.fill_(1 - norm.eps)
 
 
+def balance(separable: nn.Module) -> None:
+    """
+    Make a channel's depthwise and pointwise weights equally long; the layer stays the same.
+
+    MoveNet's lengths differ by up to a million, so that one learning rate would not do for both.
+    """
+    depthwise, pointwise = separable.get_submodule('0'), separable.get_submodule('1')
+    assert isinstance(depthwise, nn.Conv2d) and isinstance(pointwise, nn.Conv2d)
+    with torch.no_grad():
+        before = depthwise.weight.flatten(1).norm(dim=1).clamp(min=1e-12)
+        after = pointwise.weight.flatten(1).norm(dim=0).clamp(min=1e-12)
+        factor = (after / before).sqrt()
+        depthwise.weight *= factor[:, None, None, None]
+        pointwise.weight /= factor[:, None, None]
+
+
 def fill(convolution: nn.Module, arrays: Arrays, name: str) -> None:
     """Copy one layer; a convolution without bias takes the weight alone."""
     assert isinstance(convolution, nn.Conv2d)
@@ -67,9 +85,7 @@ def fill(convolution: nn.Module, arrays: Arrays, name: str) -> None:
             convolution.bias.copy_(torch.from_numpy(arrays[f'{name}.bias']))
 
 
-def _pyramid_layers(
-    pyramid: Pyramid, selection: PeakSelection
-) -> Iterator[tuple[nn.Module, str]]:
+def _pyramid_layers(pyramid: Pyramid, selection: PeakSelection) -> Iterator[tuple[nn.Module, str]]:
     """Pair our layers with their names."""
     yield pyramid.last, 'last.conv'
     for stride in (32, 16, 8, 4):
@@ -80,5 +96,5 @@ def _pyramid_layers(
         yield topdown.get_submodule('1'), f'fpn.topdown{stride}.pointwise'
     for ours, theirs in HEADS.items():
         head = selection.get_submodule(ours)
-        for index, part in (('0', 'depthwise'), ('1', 'pointwise'), ('3', 'out')):
-            yield head.get_submodule(index), f'head.{theirs}.{part}'
+        for part in ('depthwise', 'pointwise', 'out'):
+            yield head.get_submodule(part), f'head.{theirs}.{part}'
