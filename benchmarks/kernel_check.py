@@ -17,7 +17,7 @@ from torch import Tensor
 
 from pavenet_core import ops
 
-NUM_PLANS = 4
+NUM_PLANS = 7
 TOLERANCE = {
     torch.float64: 1e-12,
     torch.float32: 1e-5,
