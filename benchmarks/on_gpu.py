@@ -52,9 +52,10 @@ PARTS = {
     'peers': Part('kernel_timing', 30),
     'models': Part('kernel_in_model', 80),
     'compiled': Part('kernel_in_model', 50),
+    'counters': Part('kernel_counters', 45),
     'sanitize': Part('kernel_check', 70),
 }
-UNDISTURBED = ('timing', 'peers', 'models', 'compiled')
+UNDISTURBED = ('timing', 'peers', 'models', 'compiled', 'counters')
 Facts = dict[str, Any]
 
 

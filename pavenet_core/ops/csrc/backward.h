@@ -6,8 +6,9 @@
 
 namespace pavenet {
 
-// Add a sample's part to the gradient of the values, unless the block does; return the derivatives of the dot product of
-// output gradient and sample, over this thread's channels: by weight, and by x and y in cells.
+// Add a sample's part to the gradient of the values, unless the block does; return the derivatives
+// of the dot product of output gradient and sample, over this thread's channels: by weight, and by
+// x and y in cells.
 template <typename T, Adding kAdding>
 __device__ Quad<Accumulator<T>> sample_gradient(const char* channels, Accumulator<T>* gradient,
                                                 const Problem& problem, int lanes,
