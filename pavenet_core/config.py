@@ -30,8 +30,10 @@ class ModelConfig:
     detach_poses      no gradient from a decoder layer to the poses of the one before, as in PETR
     poses_per_frame   refine a pose for each frame of its own, as the authors' code does; in the
                       paper's text all frames share the key frame's
-    positions_from_poses  tell the pose decoder's self-attention where each query's pose is; the
-                      authors' queries know only their rank, which makes duplicates slow to unlearn
+    relative_poses    poses move in shares of their size, and the pose decoder's self-attention is
+                      told what each query's pose looks like. The authors' move in logits, where
+                      people of all sizes need moves of all sizes, and their queries know only
+                      their rank: both are slow to learn from
     temporal_pose_decoder, temporal_joint_decoder  the decoder sees all frames, not the key frame
                       alone (Tables 3 and 4)
     joint_layers      3 as the paper's text says; the authors' released configurations have 2;
@@ -70,7 +72,7 @@ class ModelConfig:
     num_queries: int = 300
     learned_poses: bool = False
     query_features: bool = True
-    positions_from_poses: bool = False
+    relative_poses: bool = False
     poses_per_frame: bool = True
     detach_poses: bool = False
     pose_layers: int = 3

@@ -10,6 +10,7 @@ from pavenet_core.config import ModelConfig
 from pavenet_core.model.decoder_layer import DecoderLayer
 from pavenet_core.model.deformable_attention import DeformableAttention, Values
 from pavenet_core.model.layers import Mlp, SigmaHead, class_head, inverse_sigmoid
+from pavenet_core.model.pose_shape import describe_poses, pose_size
 from pavenet_core.model.predictions import PosePrediction
 from pavenet_core.model.query_selection import Queries
 
@@ -30,8 +31,8 @@ class PoseDecoder(nn.Module):
         self.next_next_pose_bug, self.detach = config.next_next_pose_bug, config.detach_poses
         self.query_pos = nn.Parameter(torch.randn(config.num_queries, channels))
         self.pose_position = (
-            Mlp(2 * keypoints, channels, channels, 3, zero_last=True)
-            if config.positions_from_poses
+            Mlp(2 * keypoints + 3, channels, channels, 3, zero_last=True)
+            if config.relative_poses
             else None
         )
         layers = range(config.pose_layers)
@@ -76,7 +77,7 @@ class PoseDecoder(nn.Module):
             if self.next_next_pose_bug and index == len(self.layers) - 1:
                 heads[4] = heads[3]
             moves = [head(query).unflatten(2, (-1, 2)) for head in heads]
-            poses = (torch.stack(moves, 1) + inverse_sigmoid(poses)).sigmoid()
+            poses = self._moved(poses, torch.stack(moves, 1))
             logits = self.class_heads[index](query)[..., 0]
             predictions.append(
                 PosePrediction(
@@ -91,8 +92,13 @@ class PoseDecoder(nn.Module):
         """Return each query's position (B, Q, C): learned for its rank, plus where its pose is."""
         if self.pose_position is None:
             return self.query_pos.expand(key_poses.shape[0], -1, -1)
-        where = inverse_sigmoid(key_poses.detach()).flatten(2)
-        return self.query_pos + self.pose_position(where)
+        return self.query_pos + self.pose_position(describe_poses(key_poses.detach()))
+
+    def _moved(self, poses: Tensor, moves: Tensor) -> Tensor:
+        """Move poses (B, T, Q, K, 2), in logits or in shares of their size."""
+        if self.pose_position is None:
+            return (moves + inverse_sigmoid(poses)).sigmoid()
+        return poses + moves * pose_size(poses.detach())
 
 
 def pose_anchors(poses: Tensor, valid_ratios: Tensor) -> tuple[Tensor, Tensor]:

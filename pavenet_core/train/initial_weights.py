@@ -12,7 +12,12 @@ from pavenet_core.model import PaveNet
 from pavenet_core.model.peak_selection import PeakSelection
 from pavenet_core.model.pyramid import Pyramid
 
-HEADS = {'centre_head': 'center', 'guess_head': 'kpt_regress', 'keypoint_head': 'kpt_heatmap'}
+HEADS = {
+    'centre_head': 'center',
+    'guess_head': 'kpt_regress',
+    'keypoint_head': 'kpt_heatmap',
+    'offset_head': 'kpt_offset',
+}
 Arrays = Mapping[str, NDArray[np.generic]]
 
 
@@ -33,10 +38,10 @@ def load_movenet(model: PaveNet, path: Path) -> None:
             for stride in (16, 8, 4):
                 balance(neck.get_submodule(f'topdown{stride}'))
             # Theirs are y before x.
-            guess = selection.guess_head.out
             with torch.no_grad():
-                for parameter in guess.parameters():
-                    parameter.copy_(parameter.unflatten(0, (-1, 2)).flip(1).flatten(0, 1))
+                for head in (selection.guess_head, selection.offset_head):
+                    for parameter in head.out.parameters():
+                        parameter.copy_(parameter.unflatten(0, (-1, 2)).flip(1).flatten(0, 1))
 
 
 def load_trunk(trunk: nn.Module, arrays: Arrays, path: Path) -> None:
