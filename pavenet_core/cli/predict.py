@@ -44,6 +44,12 @@ def _add_bag_arguments(parser: argparse.ArgumentParser) -> None:
     bag.add_argument('--topic', metavar='NAME', help='of the images, where there are several')
     bag.add_argument('--bag', type=Path, metavar='OUT', help='write the people as messages here')
     bag.add_argument(
+        '--against',
+        type=Path,
+        metavar='LIVE_BAG',
+        help='recording of a live node that saw this bag: say what it dropped and how it differs',
+    )
+    bag.add_argument(
         '--annotations', type=Path, metavar='FILE', help='COCO keypoint file; measure the accuracy'
     )
     bag.add_argument(

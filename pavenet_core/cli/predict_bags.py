@@ -103,8 +103,9 @@ def _check(args: argparse.Namespace) -> None:
                 f'--{name} {path}: with several bags this names a file in the folder of each, '
                 'such as --out poses.json'
             )
-    if args.annotations:
-        raise ValueError('--annotations is for one rosbag, and there are several')
+    for name in ('annotations', 'against'):
+        if getattr(args, name):
+            raise ValueError(f'--{name} is for one rosbag, and there are several')
     if args.workers is not None and args.workers < 1:
         raise ValueError(f'--workers must be 1 or more, got {args.workers}')
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pavenet_core.cli.predict_outputs import image_name, make_folders
 
 if TYPE_CHECKING:
+    from pavenet_core.bag.compare import Comparison
     from pavenet_core.bag.labels import BagLabels
     from pavenet_core.bag.read import BagSource
     from pavenet_core.bag.write import PosesBag
@@ -85,17 +86,20 @@ def predict(
         num_threads=args.threads,
     )
     metadata = estimator.metadata
+    live = args.against and _Live(args.against, len(metadata.skeleton))
     with ExitStack() as stack:
         labels = args.annotations and stack.enter_context(_labels(args, estimator, sources[0]))
         make_folders(args)
         start = time.monotonic()
-        frames = _answer_all(args, estimator, sources, labels, tick)
+        frames = _answer_all(args, estimator, sources, labels, live, tick)
         seconds = time.monotonic() - start
         answer = {'model': metadata.name, 'skeleton': metadata.skeleton.name, 'frames': frames}
         args.out.write_text(json.dumps(answer) + '\n', encoding='utf-8')
         notes = _lost(frames)
         if labels:
             notes += labels.measure(command, args.report)
+        if live:
+            notes += live.comparison().lines()
     people = sum(len(frame['poses']) for frame in frames)
     return Summary(len(frames), people, seconds, tuple(notes))
 
@@ -113,6 +117,7 @@ def _answer_all(
     estimator: 'VideoPoseEstimator',
     sources: Sources,
     labels: 'BagLabels | None',
+    live: '_Live | None',
     tick: Callable[[], object],
 ) -> list[dict[str, Any]]:
     frames: list[dict[str, Any]] = []
@@ -122,6 +127,8 @@ def _answer_all(
             takers.append(_recorder(stack.enter_context(_poses_bag(args, estimator))))
         if labels:
             takers.append(lambda _, index, frame, poses: labels.take(index, frame.image, poses))
+        if live:
+            takers.append(live.take)
         if args.video or args.images:
             takers.append(_drawer(args, estimator, sources, stack))
         for answer in _answers(estimator, sources):
@@ -129,6 +136,30 @@ def _answer_all(
                 take(*answer)
             tick()
     return _with_unreadable(frames, sources)
+
+
+class _Live:
+    """The recording of a live node, and the answers here to compare it with."""
+
+    def __init__(self, path: Path, num_keypoints: int) -> None:
+        from pavenet_core.bag.live import read_live
+
+        self._recordings = read_live(path, num_keypoints)
+        self._here: dict[int, tuple[int, Poses]] = {}
+
+    def take(
+        self, source: 'Source | BagSource', index: int, frame: 'Frame', poses: 'Poses'
+    ) -> None:
+        from pavenet_core.bag.frame import BagFrame
+
+        assert isinstance(frame, BagFrame)
+        self._here.setdefault(frame.header.stamp_ns, (index, poses))
+
+    def comparison(self) -> 'Comparison':
+        from pavenet_core.bag.compare import compare
+        from pavenet_core.bag.live import recording_of
+
+        return compare(recording_of(self._recordings, self._here.keys()), self._here)
 
 
 def _poses_bag(args: argparse.Namespace, estimator: 'VideoPoseEstimator') -> 'PosesBag':

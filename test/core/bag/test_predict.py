@@ -226,8 +226,12 @@ def test_labels_of_other_images_are_refused_before_the_work(
     [
         (['walk', '--topic', '/other'], 'no image topic /other'),
         (['walk', '--bag', 'walk'], 'walk is there already'),
-        (['a.png', 'walk', '--bag', 'out'], '--bag and --annotations are for one input'),
-        (['a.png', '--bag', 'out'], '--bag and --annotations are for one input'),
+        (
+            ['a.png', 'walk', '--bag', 'out'],
+            '--annotations and --against are for one input',
+        ),
+        (['a.png', '--bag', 'out'], '--annotations and --against are for one input'),
+        (['walk', '--against', 'walk'], 'walk has no messages of pavenet_ros/msg/PersonPoseArray'),
         (['a.png', '--topic', '/a'], '--topic /a is of a rosbag'),
         (['walk', '--report', 'a.html'], 'needs --annotations'),
         (['walk', '--annotations', 'missing.json'], 'missing.json'),
