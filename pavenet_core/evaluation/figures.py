@@ -65,7 +65,7 @@ def frame_jpegs(frame: LabelledFrame, poses: Poses, skeleton: Skeleton) -> tuple
     labelled = _scaled(_as_poses(frame), scale)
     found = _scaled(poses.above(SCORE), scale)
     return (
-        _jpeg(draw_poses(small, labelled, skeleton, keypoint_threshold=0.5)),
+        _jpeg(draw_poses(small, labelled, skeleton, keypoint_threshold=0.5, tags=False)),
         _jpeg(draw_poses(small, found, skeleton)),
     )
 
