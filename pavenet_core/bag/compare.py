@@ -45,9 +45,10 @@ class Comparison:
         if not self.passes:
             return [f'{name}: none of its {self.foreign} answers is to an image of this bag']
         here, live, same = self.people
+        passes = '1 pass' if self.passes == 1 else f'{self.passes} passes'
         lines = [
             f'{name}: the live node answered {self.expected - len(self.dropped)} images in '
-            f'{self.passes} passes over this bag, and dropped {len(self.dropped)} of '
+            f'{passes} over this bag, and dropped {len(self.dropped)} of '
             f'{self.expected} between its first answer and its last{self._named()}',
             f'  before the first: {self.before} images; after the last: {self.after}',
             f'  people in images that both answered: {here} here, {live} live, {same} the same',

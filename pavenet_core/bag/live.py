@@ -39,7 +39,7 @@ def read_live(path: Path, num_keypoints: int) -> list[LiveRecording]:
     with opened_bag(path) as reader:
         topics = {c.topic: c.msgtype for c in reader.connections}
     recordings = [
-        LiveRecording(path, topic, _answers(path, topic))
+        LiveRecording(path, topic, _answers(path, topic, num_keypoints))
         for topic, kind in sorted(topics.items())
         if kind == POSES
     ]
@@ -64,17 +64,17 @@ def recording_of(recordings: list[LiveRecording], stamps_ns: Set[int]) -> LiveRe
     return max(recordings, key=lambda r: sum(a.poses.stamp_ns in stamps_ns for a in r.answers))
 
 
-def _answers(path: Path, topic: str) -> tuple[LiveAnswer, ...]:
+def _answers(path: Path, topic: str, num_keypoints: int) -> tuple[LiveAnswer, ...]:
     return tuple(
-        LiveAnswer(_to_poses(message, header.stamp_ns), header.recorded_ns)
+        LiveAnswer(_to_poses(message, header.stamp_ns, num_keypoints), header.recorded_ns)
         for header, message in read_messages(path, topic)
         if message is not None
     )
 
 
-def _to_poses(message: Any, stamp_ns: int) -> Poses:
+def _to_poses(message: Any, stamp_ns: int, num_keypoints: int) -> Poses:
     people = message.poses
     points = [[(k.x, k.y, k.score) for k in person.keypoints] for person in people]
-    table = np.array(points, np.float32).reshape(len(people), -1, 3)
+    table = np.array(points, np.float32) if people else np.zeros((0, num_keypoints, 3), np.float32)
     scores = np.array([person.score for person in people], np.float32)
     return Poses(stamp_ns, table[..., :2], table[..., 2], scores)

@@ -53,7 +53,10 @@ def _add_bag_arguments(parser: argparse.ArgumentParser) -> None:
         '--annotations', type=Path, metavar='FILE', help='COCO keypoint file; measure the accuracy'
     )
     bag.add_argument(
-        '--report', type=Path, metavar='FILE', help='with --annotations, write a page about it'
+        '--report',
+        type=Path,
+        metavar='FILE',
+        help='write a page: who was there when, gaps, age, speed, pictures, accuracy',
     )
 
 
@@ -119,7 +122,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _print(args: argparse.Namespace, summary: Summary) -> None:
-    outputs = (args.out, args.video, args.images, args.bag)
+    outputs = (args.out, args.video, args.images, args.bag, args.report)
     written = ', '.join(str(path) for path in outputs if path)
     print(f'{summary}; wrote {written}')
     for note in summary.notes:

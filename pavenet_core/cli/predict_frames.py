@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any
 from pavenet_core.cli.predict_outputs import image_name, make_folders
 
 if TYPE_CHECKING:
-    from pavenet_core.bag.compare import Comparison
-    from pavenet_core.bag.labels import BagLabels
     from pavenet_core.bag.read import BagSource
     from pavenet_core.bag.write import PosesBag
+    from pavenet_core.cli.about_bag import AboutBag
     from pavenet_core.poses import Frame, Poses
     from pavenet_core.runtime import VideoPoseEstimator
     from pavenet_core.video import Source
@@ -86,80 +85,51 @@ def predict(
         num_threads=args.threads,
     )
     metadata = estimator.metadata
-    live = args.against and _Live(args.against, len(metadata.skeleton))
     with ExitStack() as stack:
-        labels = args.annotations and stack.enter_context(_labels(args, estimator, sources[0]))
+        about = None
+        if args.annotations or args.against or args.report:
+            from pavenet_core.bag.read import BagSource
+            from pavenet_core.cli.about_bag import AboutBag
+
+            assert isinstance(sources[0], BagSource)
+            about = stack.enter_context(AboutBag(args, command, metadata, sources[0]))
         make_folders(args)
         start = time.monotonic()
-        frames = _answer_all(args, estimator, sources, labels, live, tick)
+        frames = _answer_all(args, estimator, sources, about, tick)
         seconds = time.monotonic() - start
         answer = {'model': metadata.name, 'skeleton': metadata.skeleton.name, 'frames': frames}
         args.out.write_text(json.dumps(answer) + '\n', encoding='utf-8')
-        notes = _lost(frames)
-        if labels:
-            notes += labels.measure(command, args.report)
-        if live:
-            notes += live.comparison().lines()
+        notes = _lost(frames) + (about.tell() if about else [])
     people = sum(len(frame['poses']) for frame in frames)
     return Summary(len(frames), people, seconds, tuple(notes))
-
-
-def _labels(
-    args: argparse.Namespace, estimator: 'VideoPoseEstimator', source: 'Source | BagSource'
-) -> 'BagLabels':
-    from pavenet_core.bag.labels import BagLabels
-
-    return BagLabels(args.annotations, source.num_frames, estimator.metadata)
 
 
 def _answer_all(
     args: argparse.Namespace,
     estimator: 'VideoPoseEstimator',
     sources: Sources,
-    labels: 'BagLabels | None',
-    live: '_Live | None',
+    about: 'AboutBag | None',
     tick: Callable[[], object],
 ) -> list[dict[str, Any]]:
+    from pavenet_core.bag.frame import BagFrame
+
     frames: list[dict[str, Any]] = []
     with ExitStack() as stack:
         takers: list[Taker] = [lambda *answer: frames.append(_frame_to_json(*answer))]
         if args.bag:
             takers.append(_recorder(stack.enter_context(_poses_bag(args, estimator))))
-        if labels:
-            takers.append(lambda _, index, frame, poses: labels.take(index, frame.image, poses))
-        if live:
-            takers.append(live.take)
         if args.video or args.images:
             takers.append(_drawer(args, estimator, sources, stack))
-        for answer in _answers(estimator, sources):
+        start = time.monotonic()
+        for source, index, frame, poses in _answers(estimator, sources):
+            spent_s = time.monotonic() - start
             for take in takers:
-                take(*answer)
+                take(source, index, frame, poses)
+            if about and isinstance(frame, BagFrame):
+                about.take(index, frame, poses, spent_s)
             tick()
+            start = time.monotonic()
     return _with_unreadable(frames, sources)
-
-
-class _Live:
-    """The recording of a live node, and the answers here to compare it with."""
-
-    def __init__(self, path: Path, num_keypoints: int) -> None:
-        from pavenet_core.bag.live import read_live
-
-        self._recordings = read_live(path, num_keypoints)
-        self._here: dict[int, tuple[int, Poses]] = {}
-
-    def take(
-        self, source: 'Source | BagSource', index: int, frame: 'Frame', poses: 'Poses'
-    ) -> None:
-        from pavenet_core.bag.frame import BagFrame
-
-        assert isinstance(frame, BagFrame)
-        self._here.setdefault(frame.header.stamp_ns, (index, poses))
-
-    def comparison(self) -> 'Comparison':
-        from pavenet_core.bag.compare import compare
-        from pavenet_core.bag.live import recording_of
-
-        return compare(recording_of(self._recordings, self._here.keys()), self._here)
 
 
 def _poses_bag(args: argparse.Namespace, estimator: 'VideoPoseEstimator') -> 'PosesBag':

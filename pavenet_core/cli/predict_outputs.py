@@ -50,13 +50,11 @@ def check_bag_options(args: argparse.Namespace) -> None:
         raise ValueError(
             f'--topic {args.topic} is of a rosbag, but there is none among the inputs'
         )
-    of_one = args.bag or args.annotations or args.against
+    of_one = [n for n in ('bag', 'annotations', 'against', 'report') if getattr(args, n)]
     if of_one and (len(bags) != 1 or len(args.inputs) != 1):
-        raise ValueError('--bag, --annotations and --against are for one input, a rosbag')
+        raise ValueError(f'--{of_one[0]} is for one input, a rosbag')
     if args.bag and args.bag.exists():
         raise ValueError(f'--bag {args.bag} is there already; choose another name')
-    if args.report and not args.annotations:
-        raise ValueError('--report shows the accuracy, which needs --annotations FILE')
 
 
 def make_folders(args: argparse.Namespace) -> None:

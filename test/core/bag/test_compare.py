@@ -98,6 +98,22 @@ def test_predict_says_what_a_live_node_dropped(
     assert (tmp_path / 'a.json').read_text() == (tmp_path / 'b.json').read_text()
 
 
+def test_an_image_without_people_is_an_answer_too(
+    stand_in: Path,
+    bags: Any,
+    tmp_path: Path,
+    predict: Predict,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    images = [bags.image(brightness, bags.stamp_of(i)) for i, brightness in enumerate((0, 60, 0))]
+    bag = bags.write(tmp_path / 'bag', {bags.topic: images})
+    predict(stand_in, tmp_path / 'a.json', bag, '--bag', tmp_path / 'live')
+    predict(stand_in, tmp_path / 'b.json', bag, '--against', tmp_path / 'live')
+    text = capsys.readouterr().out
+    assert 'answered 3 images in 1 pass over this bag, and dropped 0 of 3' in text
+    assert '3 here, 3 live, 3 the same' in text
+
+
 def test_another_window_is_seen_in_the_distances(
     stand_in: Path,
     bag: Path,

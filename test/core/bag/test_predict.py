@@ -185,7 +185,7 @@ def test_labels_measure_the_answers(
     text = capsys.readouterr().out
     assert 'stand-in on 2 labelled images' in text
     assert float(text.split(' AP ')[1].split()[0]) == pytest.approx(1.0)
-    assert '<h1>stand-in 1 on labels</h1>' in page.read_text()
+    assert '<h2>Accuracy by OKS' in page.read_text()
     wrong = labels(tmp_path / 'labels.json', {'walk_2.jpg': frames[5], 'walk_5.jpg': frames[2]})
     predict(stand_in, tmp_path / 'a.json', bag, '--annotations', wrong)
     assert float(capsys.readouterr().out.split(' AP ')[1].split()[0]) < 0.9
@@ -228,12 +228,12 @@ def test_labels_of_other_images_are_refused_before_the_work(
         (['walk', '--bag', 'walk'], 'walk is there already'),
         (
             ['a.png', 'walk', '--bag', 'out'],
-            '--annotations and --against are for one input',
+            '--bag is for one input, a rosbag',
         ),
-        (['a.png', '--bag', 'out'], '--annotations and --against are for one input'),
+        (['a.png', '--bag', 'out'], '--bag is for one input, a rosbag'),
         (['walk', '--against', 'walk'], 'walk has no messages of pavenet_ros/msg/PersonPoseArray'),
         (['a.png', '--topic', '/a'], '--topic /a is of a rosbag'),
-        (['walk', '--report', 'a.html'], 'needs --annotations'),
+        (['a.png', '--report', 'a.html'], '--report is for one input, a rosbag'),
         (['walk', '--annotations', 'missing.json'], 'missing.json'),
         (['walk', '--annotations', 'a.png'], 'a.png is not a COCO keypoint file'),
         (['walk', '--out', 'walk/walk.db3'], 'walk.db3 is also an input'),
