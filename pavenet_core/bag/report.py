@@ -137,7 +137,7 @@ def _speed(entries: Sequence[Entry], times: Floats, end_s: float) -> str:
     return (
         '<h2>Speed of motion</h2><p class="note">Of the fastest person in each image: the median '
         'over the keypoints, in sizes of the person (root of the area of the box) per second, '
-        'since the image before. It holds what the answers tremble too.</p>'
+        'since the image before. The trembling of the answers is part of it.</p>'
         + curve_svg(times, speeds, 'sizes / s', end_s)
     )
 

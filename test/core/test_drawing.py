@@ -144,25 +144,14 @@ def test_a_small_person_is_not_hidden_by_its_lines(picture: int) -> None:
     assert (trunk == GRAY).all(axis=2).mean() > 0.5
 
 
-def test_the_joints_of_a_face_leave_it_to_be_seen() -> None:
-    person = standing_person(x=100, y=20, height=200)
-    image = draw_poses(gray_image(), poses_of(person), COCO17, tags=False)
-    ear, eye = person[4], person[2]
-    thickness = [
-        int((image[:60, round(x)] != GRAY).any(axis=1).sum())
-        for x in np.linspace(ear[0] + 2, eye[0] - 2, 3)
-    ]
-    shoulders = int((image[40:100, 100] != GRAY).any(axis=1).sum())
-    assert max(thickness) <= shoulders + 4
-
-
-def test_the_best_person_is_drawn_on_top() -> None:
-    person = standing_person()
-    mirrored = person[list(COCO17.mirror)]
-    best_first = draw_poses(gray_image(), poses_of(person, mirrored), COCO17)
-    alone = draw_poses(gray_image(), poses_of(person), COCO17)
-    middle = person[[13, 15]].mean(axis=0)
-    assert color_at(best_first, middle) == color_at(alone, middle) == LEFT
+def test_the_joints_of_a_face_seen_from_the_side_are_small() -> None:
+    """Where all are within a few pixels, discs as wide as elsewhere would hide it."""
+    person = standing_person(x=500, y=500, height=400)
+    person[:5] = [500, 510] + (person[:5] - [500, 510]) / 4
+    image = draw_poses(gray_image(1000, 1000), poses_of(person), COCO17, tags=False)
+    face = (image[470:545, 450:550] != GRAY).any(axis=2).sum()
+    wrist = (image[685:715, 570:602] != GRAY).any(axis=2).sum()
+    assert face < 1.3 * wrist
 
 
 @pytest.mark.parametrize('value', [np.nan, np.inf, -np.inf, 1e9])
