@@ -154,6 +154,15 @@ def test_the_joints_of_a_face_seen_from_the_side_are_small() -> None:
     assert face < 1.3 * wrist
 
 
+def test_the_best_person_is_drawn_on_top() -> None:
+    person = standing_person()
+    mirrored = person[list(COCO17.mirror)]
+    best_first = draw_poses(gray_image(), poses_of(person, mirrored), COCO17)
+    alone = draw_poses(gray_image(), poses_of(person), COCO17)
+    middle = person[[13, 15]].mean(axis=0)
+    assert color_at(best_first, middle) == color_at(alone, middle) == LEFT
+
+
 @pytest.mark.parametrize('value', [np.nan, np.inf, -np.inf, 1e9])
 def test_keypoints_beyond_all_measure_do_no_harm(value: float) -> None:
     person = standing_person()
