@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+import re
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,18 +26,12 @@ class OutputFolder:
     path: Path
     made: dict[str, Any]
 
-    @property
-    def partial(self) -> Path:
-        """Return where the outputs are while they grow."""
-        return self.path.with_name(self.path.name + '.partial')
-
     def is_done(self) -> bool:
         """Say whether the outputs are there; `ValueError` if those there are not these."""
-        for folder in (self.path, self.partial):
-            if folder.exists() and not (folder / MADE).is_file():
-                raise ValueError(
-                    f'{folder} is there already, and not by this command; choose another --into'
-                )
+        if self.path.exists() and not (self.path / MADE).is_file():
+            raise ValueError(
+                f'{self.path} is there already, and not by this command; choose another --into'
+            )
         if not self.path.exists():
             return False
         then = json.loads((self.path / MADE).read_text(encoding='utf-8'))
@@ -54,16 +50,25 @@ class OutputFolder:
     @contextmanager
     def filled(self) -> Iterator[Path]:
         """Give a folder to write into; it gets its name when all went well, else it goes."""
-        shutil.rmtree(self.partial, ignore_errors=True)
-        self.partial.mkdir(parents=True)
+        for left in self._left_behind():
+            shutil.rmtree(left, ignore_errors=True)
+        # A name of its own: the worker of a run that was killed may still be at work.
+        partial = self.path.with_name(f'{self.path.name}.{secrets.token_hex(4)}.partial')
+        partial.mkdir(parents=True)
         try:
-            (self.partial / MADE).write_text(json.dumps(self.made, indent=1), encoding='utf-8')
-            yield self.partial
-            _reach_the_disk(self.partial)
-            self.partial.rename(self.path)
+            (partial / MADE).write_text(json.dumps(self.made, indent=1), encoding='utf-8')
+            yield partial
+            _reach_the_disk(partial)
+            partial.rename(self.path)
         except BaseException:
-            shutil.rmtree(self.partial, ignore_errors=True)
+            shutil.rmtree(partial, ignore_errors=True)
             raise
+
+    def _left_behind(self) -> list[Path]:
+        """Return what runs that were killed left of this folder."""
+        name = re.compile(re.escape(self.path.name) + r'\.[0-9a-f]{8}\.partial')
+        there = self.path.parent.iterdir() if self.path.parent.is_dir() else ()
+        return [path for path in there if name.fullmatch(path.name) and (path / MADE).is_file()]
 
 
 def _reach_the_disk(folder: Path) -> None:

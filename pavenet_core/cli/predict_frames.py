@@ -29,13 +29,15 @@ class Summary:
     """
     What came of it.
 
-    seconds  with reading and drawing
-    notes    lines of text about what else there is to say
+    seconds    with reading and drawing
+    providers  of onnxruntime, really in use
+    notes      lines of text about what else there is to say
     """
 
     num_frames: int
     num_people: int
     seconds: float
+    providers: tuple[str, ...]
     notes: tuple[str, ...]
 
     def __str__(self) -> str:
@@ -43,7 +45,7 @@ class Summary:
         milliseconds = 1e3 * self.seconds / max(1, self.num_frames)
         return (
             f'{self.num_frames} frames, {self.num_people} people, {milliseconds:.1f} ms per frame '
-            'with reading and drawing'
+            f'with reading and drawing, by {", ".join(self.providers)}'
         )
 
 
@@ -101,7 +103,7 @@ def predict(
         args.out.write_text(json.dumps(answer) + '\n', encoding='utf-8')
         notes = _lost(frames) + (about.tell() if about else [])
     people = sum(len(frame['poses']) for frame in frames)
-    return Summary(len(frames), people, seconds, tuple(notes))
+    return Summary(len(frames), people, seconds, estimator.providers, tuple(notes))
 
 
 def _answer_all(
