@@ -21,6 +21,8 @@ class ModelConfig:
                       convolutions of its last map
     pyramid           a convolutional pyramid of strides 4 to 32 stands for neck and encoder, as in
                       MoveNet, and queries begin at the peaks of its heat maps; for CPUs
+    scales            2: trunk and pyramid also see the picture at half its size, which is where
+                      large people are found; its maps follow those of the whole
     pose_levels, joint_levels  which maps a decoder reads, finest first; all where empty
     spatiotemporal_encoder  tokens gather from all frames already in the encoder (paper Eq. 1-2,
                       "STE"); nothing can then be encoded once and reused
@@ -61,6 +63,7 @@ class ModelConfig:
     backbone_norm: bool = False
     num_levels: int = 4
     pyramid: bool = False
+    scales: int = 1
     # transformer
     channels: int = 256
     num_heads: int = 8
@@ -102,11 +105,7 @@ class ModelConfig:
                 f'channels must be a multiple of 32 and of num_heads, '
                 f'got {self.channels} for {self.num_heads} heads'
             )
-        if self.num_levels < len(self.backbone_indices):
-            raise ValueError(
-                f'num_levels {self.num_levels} is less than the {len(self.backbone_indices)} '
-                'maps taken from the backbone'
-            )
+        self._check_levels()
         for name in ('pose_layers', 'num_queries'):
             if getattr(self, name) < 1:
                 raise ValueError(f'{name} must be at least 1, got {getattr(self, name)}')
@@ -114,6 +113,16 @@ class ModelConfig:
             raise ValueError(f'joint_layers must be 0 or more, got {self.joint_layers}')
         if self.next_next_pose_bug and self.pose_heads(self.pose_frames) != 5:
             raise ValueError('next_next_pose_bug needs a pose decoder with 5 frames of own poses')
+
+    def _check_levels(self) -> None:
+        if self.scales not in (1, 2) or (self.scales == 2 and not self.pyramid):
+            raise ValueError(f'scales must be 1, or 2 with a pyramid, got {self.scales}')
+        if self.num_levels < self.scales * len(self.backbone_indices):
+            raise ValueError(
+                f'num_levels {self.num_levels} is less than the '
+                f'{self.scales * len(self.backbone_indices)} '
+                'maps taken from the backbone'
+            )
 
     @property
     def key_frame(self) -> int:

@@ -33,7 +33,9 @@ COMPACT = ModelConfig(
     skeleton=COCO17,
     backbone='mobilenetv2_150',
     backbone_indices=(1, 2, 3, 4),
+    num_levels=8,
     pyramid=True,
+    scales=2,
     channels=128,
     num_heads=4,
     ffn_channels=512,
@@ -41,12 +43,14 @@ COMPACT = ModelConfig(
     encoder_layers=0,
     num_queries=60,
     relative_poses=True,
-    pose_levels=(1, 2, 3),
-    joint_layers=2,
-    joint_levels=(0, 1),
+    pose_layers=2,
+    pose_levels=(1, 2, 6, 7),
+    joint_layers=1,
+    joint_levels=(0, 4),
     pixel_mean=(127.5, 127.5, 127.5),
     pixel_std=(127.5, 127.5, 127.5),
     input_long_side=512,
+    input_alignment=64,
 )
 
 

@@ -54,7 +54,8 @@ class Backbone(nn.Module):
 
     images (N, 3, H, W) normalised -> maps [(N, C_i, h_i, w_i)], finest first
 
-    `channels` and `strides` list what comes out.
+    `channels` and `strides` list what comes out; with two scales the maps of the picture at half
+    its size, through the same trunk, follow.
     """
 
     def __init__(self, config: ModelConfig, pretrained: bool = False) -> None:
@@ -72,8 +73,10 @@ class Backbone(nn.Module):
             pad_like_tensorflow(self.trunk)
         elif config.backbone.startswith('swin_'):
             pad_before_shifting(self.trunk)
+        self.scales = config.scales
         self.channels: list[int] = self.trunk.feature_info.channels()
-        self.strides: list[int] = self.trunk.feature_info.reduction()
+        strides: list[int] = self.trunk.feature_info.reduction()
+        self.strides = [2**scale * stride for scale in range(self.scales) for stride in strides]
         # Some of timm's transformers put the channels last.
         self.channels_last = getattr(self.trunk, 'output_fmt', 'NCHW') == 'NHWC'
         self.norms = nn.ModuleList(
@@ -85,10 +88,14 @@ class Backbone(nn.Module):
     def forward(self, images: Tensor) -> list[Tensor]:
         """Return the feature maps, finest first."""
         if not (self.recompute and torch.is_grad_enabled()):
-            return self._maps(images)
+            return self._all_maps(images)
         # Picture by picture, so that the activations of one alone are there at a time.
-        single = [checkpoint(self._maps, x, use_reentrant=False) for x in images.split(1)]
+        single = [checkpoint(self._all_maps, x, use_reentrant=False) for x in images.split(1)]
         return [torch.cat(maps) for maps in zip(*single, strict=True)]
+
+    def _all_maps(self, images: Tensor) -> list[Tensor]:
+        scales = [images] if self.scales == 1 else [images, F.avg_pool2d(images, 2)]
+        return [level for x in scales for level in self._maps(x)]
 
     def _maps(self, images: Tensor) -> list[Tensor]:
         maps = self.trunk(images)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from pavenet_core.config import ModelConfig
 from pavenet_core.model.deformable_attention import DeformableAttention, Values
 from pavenet_core.model.layers import FeedForward
-from pavenet_core.model.pyramid import CHANNELS
+from pavenet_core.model.pyramid import CHANNELS, MAPS
 from pavenet_core.model.pyramid_attention import PyramidAttention
 
 
@@ -30,7 +30,7 @@ class DecoderLayer(nn.Module):
         self.norm1 = nn.LayerNorm(channels)
         self.attention = (
             PyramidAttention(
-                channels, config.num_heads, frames, points, [CHANNELS[i] for i in levels]
+                channels, config.num_heads, frames, points, [CHANNELS[i % MAPS] for i in levels]
             )
             if config.pyramid
             else DeformableAttention(channels, config.num_heads, frames, len(levels), points)

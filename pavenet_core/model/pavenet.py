@@ -11,7 +11,7 @@ from pavenet_core.model.deformable_attention import Values, by_window
 from pavenet_core.model.joint_decoder import JointDecoder
 from pavenet_core.model.neck import Neck
 from pavenet_core.model.own_canvas import on_own_canvas, own_canvases
-from pavenet_core.model.peak_selection import HeatMaps, PeakSelection
+from pavenet_core.model.peak_selection import PeakSelection
 from pavenet_core.model.pose_decoder import PoseDecoder
 from pavenet_core.model.predictions import JointPrediction, PosePrediction
 from pavenet_core.model.pyramid import Pyramid, PyramidEncoder, PyramidMemory
@@ -23,14 +23,14 @@ class PosesOfWindow(NamedTuple):
     """
     Everything known before the joint decoder.
 
-    proposals  of the S tokens of the key frame; with a pyramid, in training, its heat maps; none
-               with learned poses
+    proposals  of the S tokens of the key frame; none with learned poses, nor with a pyramid, whose
+               peaks are not trained further
     layers     of each pose decoder layer, for the key frame
     poses      (B, T, Q, K, 2) the last layer's poses in every frame that the pose decoder reads
     memory     of all B*T frames, window by window
     """
 
-    proposals: PosePrediction | HeatMaps | None
+    proposals: PosePrediction | None
     layers: list[PosePrediction]
     poses: Tensor
     memory: Memory | PyramidMemory
@@ -79,7 +79,7 @@ class PaveNet(nn.Module):
     @property
     def trunk_parts(self) -> tuple[str, ...]:
         """Return in which modules' names stand the parts that trained weights are given for."""
-        heads = ('neck', 'centre_head', 'guess_head', 'keypoint_head')
+        heads = ('neck', 'centre_head', 'guess_head', 'keypoint_head', 'offset_head')
         return ('backbone', *heads) if self.config.pyramid else ('backbone',)
 
     def recompute_activations(self, wanted: bool) -> None:

@@ -1,41 +1,30 @@
 """Choose the pose queries of a compact network: the peaks of a heat map of people's centres."""
 
-from typing import NamedTuple, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from pavenet_core.config import ModelConfig
-from pavenet_core.model.pyramid import CHANNELS, PyramidMemory
+from pavenet_core.model.pyramid import CHANNELS, MAPS, PyramidMemory
 from pavenet_core.model.query_selection import Queries
 
 BLOCK = 4  # cells of a side of the blocks among which a keypoint is first sought
 NO_PEAK = -30.0  # what a cell's logit is lowered by if a neighbour's is higher
+ALIKE = 0.5  # object keypoint similarity
 SPREAD, LEAST_SPREAD = 0.1, 1.5  # how far it may be from its guess: of the person, in cells
-
-
-class HeatMaps(NamedTuple):
-    """
-    What the finest map says of the key frame, cell by cell, for the losses.
-
-    centres    (B, 1, h, w)  logits of people's centres
-    keypoints  (B, K, h, w)  logits of keypoints, whoever has them
-    guesses    (B, 2*K, h, w)  of a person centred here, x and y of each keypoint, cells from here
-    """
-
-    centres: Tensor
-    keypoints: Tensor
-    guesses: Tensor
 
 
 class PeakSelection(nn.Module):
     """
-    Keep the Q best peaks of the centres' heat map, each with a pose to begin with.
+    Keep the Q best peaks of the centres' heat maps, each with a pose to begin with.
 
     A peak guesses its keypoints; each is then moved to where the keypoints' heat map is warmest
-    near the guess, as MoveNet does, whose weights these heads can begin with. The poses are
-    detached: what the decoders learn does not change them.
+    near the guess. So does MoveNet, whose weights these heads begin with. With two scales a
+    person may have a peak in both: of poses that are alike the best is the peak.
+
+    Nothing here but the queries' content is trained further, and the poses are detached.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -49,31 +38,47 @@ class PeakSelection(nn.Module):
         # What a query begins with: the features, centre's logit and keypoints' warmth of its peak.
         self.content = nn.Linear(finest + 1 + self.keypoints, config.channels)
         self.norm = nn.LayerNorm(config.channels)
+        self.variances: Tensor
+        self.register_buffer(
+            'variances', (2 * torch.tensor(config.skeleton.sigmas)) ** 2, persistent=False
+        )
 
-    def forward(self, memory: PyramidMemory) -> tuple[HeatMaps | None, Queries]:
-        """Return the heat maps, in training only, and the queries made of the best Q peaks."""
-        finest = memory.maps[0]
-        centres = self.centre_head(finest)
-        heat = self.keypoint_head(finest)
-        around = self.guess_head.depthwise(finest)
-        offset_around = self.offset_head.depthwise(finest)
-        with torch.autocast(finest.device.type, enabled=False):
-            scores, cells = self._peaks(centres.detach().float(), memory.valid_counts[:, 0])
-            guesses = self.guess_head.at(gather(around, cells).detach().float())
-            guesses = guesses.unflatten(2, (self.keypoints, 2))
-            middles = place(cells, *finest.shape[2:])[:, :, None] + 0.5
-            where, warmth = warmest(heat.detach().float().sigmoid(), guesses + middles)
-            places = place(where, *finest.shape[2:]) + self._offsets(offset_around, where)
-            logits = torch.logit(scores.sigmoid() * warmth.mean(2), 1e-6)
-            features = torch.cat([scores[..., None], torch.logit(warmth, 1e-6)], 2).clamp(-9, 9)
-        query = self.content(torch.cat([gather(finest, cells), features.to(finest.dtype)], 2))
-        sizes = memory.valid_counts[:, 0].flip(1)[:, None, None]
-        queries = Queries(self.norm(query), (places / sizes).clamp(0, 1), logits)
-        if not self.training:
-            return None, queries
-        return HeatMaps(centres, heat, self.guess_head.finish(around)), queries
+    def forward(self, memory: PyramidMemory) -> tuple[None, Queries]:
+        """Return no proposals, and the queries made of the best Q peaks."""
+        finest = range(0, len(memory.maps), MAPS)
+        device = memory.maps[0].device.type
+        with torch.no_grad(), torch.autocast(device, enabled=False):
+            peaks = [self._peaks(memory.maps[i], memory.valid_counts[:, i]) for i in finest]
+            features, poses, logits = (torch.cat(x, 1) for x in zip(*peaks, strict=True))
+            if len(peaks) > 1:
+                logits = logits + NO_PEAK * self._has_better(poses, logits)
+                logits, best = logits.topk(self.num_queries, 1)
+                features = features.gather(1, best[..., None].expand(-1, -1, features.shape[2]))
+                poses = poses.gather(1, best[..., None, None].expand(-1, -1, *poses.shape[2:]))
+        return None, Queries(self.norm(self.content(features)), poses, logits)
 
-    def _peaks(self, centres: Tensor, valid_counts: Tensor) -> tuple[Tensor, Tensor]:
+    def _peaks(self, x: Tensor, valid_counts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """
+        Find the Q best peaks of one scale.
+
+        x             (B, C, h, w)
+        valid_counts  (B, 2) rows and columns that show picture
+        returns       features (B, Q, C + 1 + K), poses (B, Q, K, 2) in [0, 1], logits (B, Q)
+        """
+        height, width = x.shape[2:]
+        scores, cells = self._best_cells(self.centre_head(x), valid_counts)
+        guesses = self.guess_head.at(gather(self.guess_head.depthwise(x), cells))
+        middles = place(cells, height, width)[:, :, None] + 0.5
+        warmth = self.keypoint_head(x).sigmoid()
+        where, warm = warmest(warmth, guesses.unflatten(2, (self.keypoints, 2)) + middles)
+        places = place(where, height, width) + self._offsets(x, where)
+        poses = (places / valid_counts.flip(1)[:, None, None]).clamp(0, 1)
+        logits = torch.logit(scores.sigmoid() * warm.mean(2), 1e-6)
+        known = torch.cat([scores[..., None], torch.logit(warm, 1e-6)], 2).clamp(-9, 9)
+        # A cell beside a peak is no peak, however warm.
+        return torch.cat([gather(x, cells), known], 2), poses, torch.minimum(logits, scores)
+
+    def _best_cells(self, centres: Tensor, valid_counts: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits (B, Q) and cell indices (B, Q), best first; cells without a peak last."""
         height, width = centres.shape[2:]
         rows = torch.arange(height, device=centres.device)[None] < valid_counts[:, :1]
@@ -87,12 +92,21 @@ class PeakSelection(nn.Module):
         best, cells = logits.topk(self.num_queries, 1)
         return best, cells.clamp(max=height * width - 1)
 
-    def _offsets(self, around: Tensor, where: Tensor) -> Tensor:
+    def _offsets(self, x: Tensor, where: Tensor) -> Tensor:
         """Return where in its cell (B, Q, K) each keypoint is: (B, Q, K, 2), in [0, 1]."""
-        offsets = self.offset_head.at(gather(around, where.flatten(1)).detach().float())
+        offsets = self.offset_head.at(gather(self.offset_head.depthwise(x), where.flatten(1)))
         own = torch.arange(self.keypoints, device=where.device)[None, None, :, None, None]
         offsets = offsets.unflatten(2, (self.keypoints, 2)).unflatten(1, where.shape[1:])
         return offsets.gather(3, own.expand(*where.shape, 1, 2))[..., 0, :]
+
+    def _has_better(self, poses: Tensor, logits: Tensor) -> Tensor:
+        """Tell of which poses (B, N, K, 2) there is a better one that is alike: (B, N) bool."""
+        squared = (poses[:, :, None] - poses[:, None]).square().sum(4)  # (B, N, N, K)
+        extent = poses.amax(2) - poses.amin(2)
+        area = extent.prod(2).clamp(min=1e-8)
+        area = (area[:, :, None] + area[:, None]) / 2
+        alike = (-squared / (2 * area[..., None] * self.variances)).exp().mean(3) > ALIKE
+        return (alike & (logits[:, None] > logits[:, :, None])).any(2)
 
 
 class HeatHead(nn.Module):

@@ -9,14 +9,15 @@ from torch.nn import functional
 from pavenet_core.model.position_encoding import valid_counts
 from pavenet_core.model.spatial_encoder import level_sizes
 
-CHANNELS = (24, 24, 32, 64)  # of the maps, finest first
+CHANNELS = (24, 24, 32, 64)  # of the maps of a picture, finest first; of all scales alike
+MAPS = len(CHANNELS)
 
 
 class PyramidMemory(NamedTuple):
     """
     Encoded frames as maps; all decoder layers sample the same ones.
 
-    maps          [(N, C_l, h_l, w_l)] * L, finest first
+    maps          [(N, C_l, h_l, w_l)] * L, finest first, scale by scale
     valid_counts  (N, L, 2) rows and columns of each map that show picture
     """
 
@@ -40,7 +41,7 @@ class Pyramid(nn.Module):
     """
     Carry what coarse maps know to finer ones, step by step.
 
-    maps of strides 4, 8, 16, 32 -> [(N, C_l, h_l, w_l)] * 4, finest first
+    maps of strides 4, 8, 16, 32 -> [(N, C_l, h_l, w_l)] * 4, finest first, for each scale
 
     Layers and names are those of MoveNet MultiPose, whose weights it can begin with.
     """
@@ -59,6 +60,10 @@ class Pyramid(nn.Module):
 
     def forward(self, maps: list[Tensor]) -> list[Tensor]:
         """Return the maps, finest first; each side of a map is twice that of the next."""
+        scales = [maps[i : i + MAPS] for i in range(0, len(maps), MAPS)]
+        return [level for of_one in scales for level in self._carry(of_one)]
+
+    def _carry(self, maps: list[Tensor]) -> list[Tensor]:
         f4, f8, f16, f32 = maps
         p32 = self.lateral32(functional.relu6(self.last(f32)))
         p16 = self.topdown16(_double(p32) + self.lateral16(f16))

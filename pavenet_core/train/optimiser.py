@@ -17,7 +17,9 @@ FROZEN_STAGES = ('conv1', 'bn1', 'layer1')
 
 def freeze(model: PaveNet, frozen: str) -> None:
     """Take the gradient from what a recipe leaves as it is; see `Recipe.frozen`."""
-    model.backbone.requires_grad_(frozen != 'trunk')
+    for name, parameter in model.named_parameters():
+        if any(part in name for part in model.trunk_parts):
+            parameter.requires_grad_(frozen != 'trunk')
     if frozen != 'authors' or not model.config.backbone.startswith('resnet'):
         return
     for stage in FROZEN_STAGES:

@@ -3,11 +3,9 @@
 from torch import Tensor
 
 from pavenet_core.model import PaveNet
-from pavenet_core.model.peak_selection import HeatMaps
 from pavenet_core.model.pyramid import PyramidMemory
 from pavenet_core.model.spatial_encoder import Memory
 from pavenet_core.train.criterion import Criterion
-from pavenet_core.train.heat_loss import heat_losses
 from pavenet_core.train.matcher import Matches
 from pavenet_core.train.targets import BatchTargets, Targets
 
@@ -25,15 +23,9 @@ def window_losses(
     """
     people = BatchTargets.of(targets, memory.valid_counts.device)
     found = model.find_poses(memory)
-    heat: dict[str, Tensor] = {}
-    proposals = found.proposals
-    if isinstance(proposals, HeatMaps):
-        key = memory.frame(model.config.key_frame, model.config.num_frames)
-        heat = heat_losses(proposals, people, key.valid_counts[:, 0])
-        proposals = None
-    matches = criterion.match(proposals, found.layers, people)
+    matches = criterion.match(found.proposals, found.layers, people)
     joints = model.find_joints(found, by_image(matches[-1], people))
-    return heat | criterion(proposals, found.layers, joints, people, matches)
+    return criterion(found.proposals, found.layers, joints, people, matches)
 
 
 def by_image(matches: Matches, targets: BatchTargets) -> Tensor:
