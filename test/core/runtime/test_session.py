@@ -40,7 +40,7 @@ def test_outputs_come_by_name_in_any_order(stand_in: Path) -> None:
     tensors |= {'valid_ratios': np.ones((1, 2, 2), np.float32)}
     found = graph(tensors)
     assert set(found) == {'keypoints', 'sigmas'}
-    assert found['keypoints'].shape == (1, 2, 17, 2)
+    assert found['keypoints'].numpy().shape == (1, 2, 17, 2)
     assert graph.providers == (CPU,)
 
 
@@ -119,6 +119,58 @@ def test_a_device_that_does_not_start_is_refused(stand_in: Path) -> None:
     with pytest.raises(ValueError, match=rf"'cuda' could not be started, .*\['{CPU}'\]"):
         graph._check_device('cuda')
     graph._check_device('auto')
+
+
+@pytest.fixture
+def broken_gpu(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
+    """Let onnxruntime offer devices that it can't start: an error, or just left out."""
+
+    def install(is_silent: bool) -> None:
+        start = ort.InferenceSession
+
+        def without_gpu(path: Path, options: object, *, providers: list[str], **more: object):
+            if providers != [CPU] and not is_silent:
+                raise RuntimeError(f'{providers[0]}: CUDA failure 35\nin a file somewhere')
+            return start(path, options, providers=[CPU])
+
+        monkeypatch.setattr(ort, 'get_available_providers', lambda: [TENSORRT, CUDA, CPU])
+        monkeypatch.setattr(ort, 'InferenceSession', without_gpu)
+        monkeypatch.setattr('pavenet_core.runtime.session._load_cuda', lambda: None)
+
+    return install
+
+
+@pytest.mark.parametrize('is_silent', [False, True])
+def test_auto_goes_on_with_what_starts_and_tells_what_did_not(
+    is_silent: bool, stand_in: Path, broken_gpu: Callable[[bool], None]
+) -> None:
+    broken_gpu(is_silent)
+    graph = open_joint_decoder(stand_in, SessionConfig(device='auto'))
+    assert graph.providers == (CPU,)
+    assert graph.not_started == (TENSORRT, CUDA)
+    assert open_joint_decoder(stand_in).not_started == ()
+
+
+@pytest.mark.parametrize(
+    ('is_silent', 'words'), [(False, rf'\({CUDA}: CUDA failure 35\), '), (True, ', ')]
+)
+def test_a_named_device_that_does_not_start_is_refused_in_one_line(
+    is_silent: bool, words: str, stand_in: Path, broken_gpu: Callable[[bool], None]
+) -> None:
+    broken_gpu(is_silent)
+    sentence = rf"'cuda' could not be started ?{words}onnxruntime would run on \['{CPU}'\]"
+    with pytest.raises(ValueError, match=sentence) as caught:
+        open_joint_decoder(stand_in, SessionConfig(device='cuda'))
+    assert '\n' not in str(caught.value)
+
+
+def test_a_broken_file_is_told_from_a_broken_device(
+    tmp_path: Path, write_bundle: Callable[..., Path], broken_gpu: Callable[[bool], None]
+) -> None:
+    broken_gpu(False)
+    (write_bundle(tmp_path) / 'joint_decoder.onnx').write_bytes(b'')
+    with pytest.raises(BundleError, match=r'joint_decoder\.onnx is not a graph'):
+        open_joint_decoder(tmp_path, SessionConfig(device='auto'))
 
 
 def test_each_graphs_tensorrt_engines_have_a_folder_of_their_own(tmp_path: Path) -> None:
