@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
 
-from pavenet_core.machine import JETPACKS, Machine
+from pavenet_core.machine import JETPACKS, TENSORRT_CACHE, Machine
 
 MISSING = 'missing'
 GIB = 2**30
@@ -208,7 +208,7 @@ def _cv_bridge(look: Lookups) -> Fact:
 
 
 def _disk(look: Lookups) -> Fact:
-    folder = Path.home() / '.cache'
+    folder = Path(TENSORRT_CACHE).expanduser()
     free = look.free_bytes(folder)
-    remedy = 'keep TensorRT engines on another disk: --trt-cache DIR' if free < GIB else ''
+    remedy = 'keep TensorRT engines on another disk: --tensorrt-cache DIR' if free < GIB else ''
     return Fact('disk', f'{free / GIB:.1f} GiB free in {folder}, for TensorRT engines', remedy)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pavenet_core.cli.command_line import command_line
+from pavenet_core.cli.device import add_device_arguments, open_model
 from pavenet_core.cli.predict_outputs import (
     check_bag_options,
     check_outputs,
@@ -83,8 +84,7 @@ def _add_estimator_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--no-ids', action='store_true', help='without the numbers that follow people in videos'
     )
-    parser.add_argument('--device', default='cpu', help='cpu, cuda, tensorrt or auto (cpu)')
-    parser.add_argument('--threads', type=int, default=0, help='per graph; 0 is automatic (0)')
+    add_device_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -95,14 +95,12 @@ def run(args: argparse.Namespace) -> None:
     check_outputs(args, sources)
     check_bag_options(args)
     estimator = VideoPoseEstimator(
-        args.model,
+        open_model(args),
         score_threshold=args.score_threshold,
         max_people=args.max_people,
         lookahead=args.lookahead,
         frame_interval_s=args.frame_interval,
         identities=not args.no_ids,
-        device=args.device,
-        num_threads=args.threads,
     )
     with ExitStack() as stack:
         labels = args.annotations and stack.enter_context(_labels(args, estimator, sources[0]))
@@ -113,7 +111,7 @@ def run(args: argparse.Namespace) -> None:
         metadata = estimator.metadata
         answer = {'model': metadata.name, 'skeleton': metadata.skeleton.name, 'frames': frames}
         args.out.write_text(json.dumps(answer) + '\n', encoding='utf-8')
-        _print(args, frames, seconds)
+        _print(args, frames, seconds, estimator.providers)
         if labels:
             print(
                 '\n'.join(
@@ -243,13 +241,18 @@ def _with_unreadable(
     return sorted(frames + lost, key=lambda frame: (order[frame['source']], frame['frame']))
 
 
-def _print(args: argparse.Namespace, frames: list[dict[str, Any]], seconds: float) -> None:
+def _print(
+    args: argparse.Namespace,
+    frames: list[dict[str, Any]],
+    seconds: float,
+    providers: Sequence[str],
+) -> None:
     people = sum(len(frame['poses']) for frame in frames)
     outputs = (args.out, args.video, args.images, args.bag)
     written = ', '.join(str(path) for path in outputs if path)
     print(
         f'{len(frames)} frames, {people} people, {1e3 * seconds / max(1, len(frames)):.1f} ms per '
-        f'frame with reading and drawing; wrote {written}'
+        f'frame with reading and drawing, by {", ".join(providers)}; wrote {written}'
     )
     lost = [frame for frame in frames if 'error' in frame]
     if lost:

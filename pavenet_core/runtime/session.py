@@ -1,6 +1,7 @@
 """One ONNX graph, opened and checked."""
 
 import hashlib
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
@@ -27,6 +28,8 @@ PROVIDERS = {
 DEVICES = ('auto', *PROVIDERS)
 # On a CPU the sum and norm that this makes one step take six times as long as the two.
 SLOWER = ['SkipLayerNormFusion']
+# What onnxruntime's own words begin with: a line of its source, and the signature of a function.
+_SOURCE_LINE = re.compile(r'^.*?\.(cc|h):\d+ .*?[)\]] (?=[A-Z])')
 _ORT_ERRORS = (
     *(ort_state.Fail, ort_state.InvalidArgument, ort_state.NoSuchFile, ort_state.NoModel),
     *(ort_state.EngineError, ort_state.RuntimeException, ort_state.InvalidProtobuf),
@@ -39,18 +42,18 @@ class SessionConfig:
     """
     Where and how hard the graphs run.
 
-    device       one of `DEVICES`; auto takes the best that this onnxruntime offers
-    num_threads  of one graph; 0 lets onnxruntime decide
-    spinning     let the threads wait busily while a graph runs: quicker on free cores
-    trt_cache    folder that keeps TensorRT's engines; without it they are built at every start
-    trt_fp16     let TensorRT compute in half precision
+    device          one of `DEVICES`; auto takes the best that this onnxruntime offers and starts
+    num_threads     of one graph; 0 lets onnxruntime decide
+    spinning        let the threads wait busily while a graph runs: quicker on free cores
+    tensorrt_cache  folder that keeps TensorRT's engines; without it each start builds them anew
+    tensorrt_fp16   let TensorRT compute in half precision
     """
 
     device: str = 'cpu'
     num_threads: int = 0
     spinning: bool = True
-    trt_cache: Path | None = None
-    trt_fp16: bool = False
+    tensorrt_cache: Path | None = None
+    tensorrt_fp16: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what onnxruntime would misread."""
@@ -77,12 +80,13 @@ def tensorrt_options(graph: Path, config: SessionConfig) -> dict[str, str]:
     Return TensorRT's options for one graph, in onnxruntime's words.
 
     onnxruntime tells engines apart by the names in a graph, not by its weights: each file's are
-    kept in a folder of their own, so that a model trained anew never runs with old weights.
+    kept in a folder of their own, so that a model trained anew never runs with old weights, nor
+    with engines that another onnxruntime built.
     """
-    options = {'trt_fp16_enable': str(config.trt_fp16)}
-    if config.trt_cache is not None:
-        digest = hashlib.sha256(graph.read_bytes()).hexdigest()[:16]
-        folder = str(config.trt_cache.expanduser().absolute() / f'{graph.stem}-{digest}')
+    options = {'trt_fp16_enable': str(config.tensorrt_fp16)}
+    if config.tensorrt_cache is not None:
+        digest = hashlib.sha256(ort.__version__.encode() + graph.read_bytes()).hexdigest()[:16]
+        folder = str(config.tensorrt_cache.expanduser().absolute() / f'{graph.stem}-{digest}')
         for kind in ('engine', 'timing'):
             options |= {f'trt_{kind}_cache_enable': 'True', f'trt_{kind}_cache_path': folder}
     return options
@@ -184,7 +188,7 @@ def _open(
         except _ORT_ERRORS as error:
             if first == len(providers) - 1:
                 raise BundleError(f'{path} is not a graph that can be opened: {error}') from error
-            reason = reason or str(error).splitlines()[0]
+            reason = reason or _SOURCE_LINE.sub('', str(error).splitlines()[0])
     raise ValueError(f'this onnxruntime offers none of {list(PROVIDERS.values())}')
 
 
@@ -209,8 +213,13 @@ def _provider_options(
     if PROVIDERS['tensorrt'] not in providers:
         return [{} for _ in providers]
     options = tensorrt_options(graph, config)
-    if 'trt_engine_cache_path' in options:
-        Path(options['trt_engine_cache_path']).mkdir(parents=True, exist_ok=True)
+    if folder := options.get('trt_engine_cache_path'):
+        try:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ValueError(
+                f'tensorrt_cache {str(config.tensorrt_cache)!r} is no folder to write to: {error}'
+            ) from error
     return [options if name == PROVIDERS['tensorrt'] else {} for name in providers]
 
 

@@ -146,7 +146,7 @@ def test_cv_bridge_missing_or_broken_by_numpy(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_named(tmp_path: Path) -> None:
-    assert '--trt-cache' in facts_of(tmp_path, free=2**20)['disk'].remedy
+    assert '--tensorrt-cache' in facts_of(tmp_path, free=2**20)['disk'].remedy
     assert facts_of(tmp_path, free=2**31)['disk'].found.startswith('2.0 GiB free')
 
 

@@ -46,7 +46,7 @@ class Traffic:
 
         def bind_output(binding: Any, tensor: str, device: str) -> None:
             self.devices[tensor] = device
-            method(binding, tensor, 'cpu')  # which stands for any
+            method(binding, tensor, device)
 
         return locals()[name]
 
@@ -79,13 +79,11 @@ def test_of_an_empty_picture_only_scores_and_poses_come(traffic: Traffic, stand_
     assert traffic.to_host == [SCORES, POSES]
 
 
+@pytest.mark.parametrize('device', ['cuda', 'tensorrt', 'auto'])
 def test_on_a_gpu_everything_stays_there_until_it_is_asked_for(
-    traffic: Traffic, stand_in: Path
+    pretended_gpus: list[Any], traffic: Traffic, stand_in: Path, device: str
 ) -> None:
-    model = PoseModel(stand_in)
-    for block in (model.spatial_encoder, model.pose_decoder, model.joint_decoder):
-        assert block.graph._memory == 'cpu'
-        block.graph._memory = 'cuda'
+    model = PoseModel(stand_in, device=device)
     features = [model.encode(picture(grey)) for grey in (10, 20, 30)]
     assert set(traffic.devices) == set(features[0])
     found = model.decode(features, stamp_ns=0, size=(60, 40), score_threshold=0.0, max_people=Q)
