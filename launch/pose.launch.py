@@ -80,6 +80,8 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         additional_env=fastdds_environment(context),
         output='screen',
     )
+    if context.launch_configurations['build_only'].lower() == 'true':
+        return [node]  # which ends by itself: nobody is there to be configured
     is_wanted = IfCondition(LaunchConfiguration('autostart'))
     activate = RegisterEventHandler(
         OnStateTransition(
