@@ -57,15 +57,19 @@ class PoseModel:
         return _each_once(graph.providers for graph in self._graphs)
 
     @property
+    def not_started(self) -> tuple[str, ...]:
+        """Return the providers that `auto` was offered and could not have."""
+        return _each_once(graph.not_started for graph in self._graphs)
+
+    @property
     def fallback(self) -> str:
-        """Return a sentence if `auto` could not have the best it was offered, else nothing."""
-        missed = _each_once(graph.not_started for graph in self._graphs)
-        if not missed:
+        """Return a sentence about them, or nothing."""
+        if not self.not_started:
             return ''
         return (
-            f'this onnxruntime offers {" and ".join(missed)}, but could not start it; the model '
-            f'runs on {", ".join(self.providers)}: pavenet info --system says what is missing, '
-            'and a device that is named instead of auto keeps this silent'
+            f'this onnxruntime offers {" and ".join(self.not_started)}, but could not start it; '
+            f'the model runs on {", ".join(self.providers)}: pavenet info --system says what is '
+            'missing, and a device that is named instead of auto keeps this silent'
         )
 
     def warm_up(self, size: tuple[int, int]) -> None:
