@@ -76,11 +76,12 @@ class PoseModel:
         """
         Run everything for pictures of this width and height; the first run is a slow one.
 
-        As many people as there can be go first, then one: TensorRT's engines, built meanwhile,
-        are good for all numbers between.
+        As many people as the model's rules allow are decoded, on TensorRT then one too: its
+        engines, built meanwhile, are good for all numbers between.
         """
+        is_bounded = PROVIDERS['tensorrt'] in self.providers
         window = [self.encode(np.zeros((size[1], size[0], 3), np.uint8))]
-        for people in (self.metadata.max_people, 1):
+        for people in (self.metadata.postprocess.max_people, 1)[: 1 + is_bounded]:
             self.decode(
                 window * self.metadata.num_frames,
                 stamp_ns=0,
