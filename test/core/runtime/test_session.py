@@ -186,6 +186,7 @@ def test_tensorrt_gets_its_options_and_its_folder(
     assert open_joint_decoder(stand_in, config).providers == (TENSORRT, CUDA, CPU)
     (opened,) = pretended_gpus
     assert opened['providers'] == [TENSORRT, CUDA, CPU]
+    assert not opened['enable_fallback']  # onnxruntime's own knows neither options nor order
     options, *others = opened['provider_options']
     assert options == tensorrt_options(stand_in / 'joint_decoder.onnx', config)
     assert Path(options['trt_engine_cache_path']).is_dir()
