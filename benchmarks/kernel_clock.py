@@ -22,7 +22,7 @@ def summary(milliseconds: Sequence[float]) -> Facts:
 
 
 def time_calls(
-    runs: Sequence[Run], device: str, seconds: float = 0.15, most: int = 60, least: int = 10
+    runs: Sequence[Run], device: str, seconds: float = 0.1, most: int = 50, least: int = 10
 ) -> Facts:
     """
     Time calls one by one, taking turns among `runs`, whose inputs together outgrow the cache.
@@ -50,7 +50,7 @@ def time_calls(
     return summary([start.elapsed_time(end) for start, end in events])
 
 
-def time_graph(runs: Sequence[Run], device: str, replays: int = 20, least: int = 10) -> Facts:
+def time_graph(runs: Sequence[Run], device: str, replays: int = 12, least: int = 6) -> Facts:
     """Time a CUDA graph of all runs, per run: what the GPU takes without waiting for the host."""
     if device == 'cpu':
         return time_calls(runs, device)

@@ -1,7 +1,9 @@
 """How fast the kernel is: against memory, the torch form and other people's kernels."""
 
+import itertools
 import platform
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -15,6 +17,7 @@ from kernel_report import Facts, Report
 from pavenet_core import ops
 
 CACHE_BYTES = 256 << 20  # rotate over inputs of more than this, several times any L2
+LONG_MS = 5.0  # beside which the host's time is nothing
 NUMBERS = (torch.float32, torch.float16, torch.bfloat16)
 
 
@@ -38,25 +41,35 @@ def machine(report: Report) -> None:
 
 
 def timing(report: Report) -> None:
-    """Time the plans and the torch form at every size, with every number type."""
+    """Time the plans and the torch form at every size; what matters most comes first."""
     if not report.dry_run:
         ops.build()
     bandwidth = copy_bandwidth(report.device)
-    for case in cases(report.dry_run):
-        for dtype in NUMBERS[:1] if report.dry_run else NUMBERS:
-            sets = input_sets(case, dtype, report.device)
-            plans = NUM_PLANS if dtype != torch.bfloat16 else 1
-            named = {f'plan {plan}': _kernel_forms(case, sets, plan) for plan in range(plans)}
-            if dtype != torch.bfloat16:
-                named['plan 0 with softmax'] = _kernel_forms(case, sets, 0, softmax=True)
-                named['torch form'] = [torch_form(case, x) for x in sets]
-            element = torch.finfo(dtype).bits // 8
-            for name, forms in named.items():
-                key = f'{case.name}, {dtype}, {name}'
-                report.attempt(
-                    key, lambda c=case, f=forms, e=element: times(c, f, e, bandwidth, report)
-                )
-            del sets, named
+    numbers = NUMBERS[:1] if report.dry_run else NUMBERS
+    by_size = itertools.groupby(cases(report.dry_run), lambda case: case.name.split()[-1])
+    groups = [(list(group), dtype) for _, group in by_size for dtype in numbers]
+    groups.sort(key=lambda group: group[1] == torch.bfloat16)
+    for group, dtype in groups:
+        for case in group:
+            _time_forms(case, dtype, bandwidth, report)
+
+
+def _time_forms(case: Case, dtype: torch.dtype, bandwidth: float, report: Report) -> None:
+    sets = input_sets(case, dtype, report.device)
+    named: dict[str, Callable[[Inputs], Form]] = {'plan 0': lambda x: kernel_form(case, x)}
+    if dtype != torch.bfloat16:
+        for plan in range(1, NUM_PLANS):
+            named[f'plan {plan}'] = lambda x, p=plan: kernel_form(case, x, p)  # type: ignore[misc]
+        named['torch form'] = lambda x: torch_form(case, x)
+        named['plan 0 with softmax'] = lambda x: kernel_form(case, x, softmax=True)
+    for name, form in named.items():
+
+        def measure(name: str = name, form: Callable[[Inputs], Form] = form) -> Facts:
+            # Python's share of a call is the same for all plans.
+            calls = name in ('plan 0', 'torch form')
+            return times(case, [form(x) for x in sets], bandwidth, report, calls)
+
+        report.attempt(f'{case.name}, {dtype}, {name}', measure)
 
 
 def peers(report: Report) -> None:
@@ -74,11 +87,14 @@ def peers(report: Report) -> None:
             forms = [peer_form(module, case, x) for x in sets]
             key = f'{case.name}, {folder.name}'
             report.attempt(f'{key}, agrees', lambda c=case, f=forms, s=sets: _agreement(c, f, s))
-            report.attempt(key, lambda c=case, f=forms: times(c, f, 4, bandwidth, report))
+            report.attempt(key, lambda c=case, f=forms: times(c, f, bandwidth, report))
 
 
 def build_peers(report: Report) -> None:
     """Compile the peers."""
+    if report.dry_run:
+        report.note('peers', {'skipped': 'dry run'})
+        return
     for folder in peers_in(report.peer):
         report.attempt(folder.name, lambda f=folder: {'ok': bool(load_peer(f))})
 
@@ -91,28 +107,29 @@ def input_sets(case: Case, dtype: torch.dtype, device: str) -> list[Inputs]:
     return [first, *(draw(case, dtype, device, seed) for seed in range(1, count))]
 
 
-def times(case: Case, forms: list[Form], element: int, bandwidth: float, report: Report) -> Facts:
-    """Time forward and backward and relate them to the bytes that must move."""
+def times(
+    case: Case, forms: list[Form], bandwidth: float, report: Report, calls: bool = True
+) -> Facts:
+    """Time forward and backward, and relate them to the bytes that must move."""
+    element = forms[0].forward().element_size()
     moved = compulsory_bytes(case, element)
     found: Facts = {'input_sets': len(forms), 'gather_bytes': moved['gather']}
     for direction in ('forward', 'backward'):
         runs = [getattr(form, direction) for form in forms]
-        facts: Facts = {'calls': time_calls(runs, report.device)}
-        try:
-            facts['graph'] = time_graph(runs, report.device)
-        except RuntimeError as error:  # then the calls must do
-            facts['graph_failed'] = str(error)[:300]
-            torch.cuda.synchronize()
-        best = facts.get('graph', facts['calls'])['median_ms']
+        facts: Facts = {'calls': time_calls(runs, report.device)} if calls else {}
+        if not calls or facts['calls']['median_ms'] < LONG_MS:
+            try:
+                facts['graph'] = time_graph(runs, report.device)
+            except RuntimeError as error:  # then the calls must do
+                facts['graph_failed'] = str(error)[:300]
+                torch.cuda.synchronize()
+                facts['calls'] = time_calls(runs, report.device)
+        best = (facts.get('graph') or facts['calls'])['median_ms']
         facts['compulsory_bytes'] = moved[direction]
         facts['bytes_per_second'] = moved[direction] / (1e-3 * best)
         facts['share_of_copy'] = facts['bytes_per_second'] / bandwidth
         found[direction] = facts
     return found
-
-
-def _kernel_forms(case: Case, sets: list[Inputs], plan: int, softmax: bool = False) -> list[Form]:
-    return [kernel_form(case, x, plan, softmax) for x in sets]
 
 
 def _agreement(case: Case, forms: list[Form], sets: list[Inputs]) -> Facts:

@@ -3,10 +3,13 @@ Every check and timing that needs a GPU, in under nine minutes, without network,
 
     python benchmarks/on_gpu.py --out gpu.json [--peer DIR] [--only PART ...] [--skip PART ...]
 
-Each part runs in a process of its own under a time limit; one that fails or hangs is recorded and
-the rest still run. The kernel is compiled first, into a folder of its own. `--peer DIR` compares
-with the kernels that benchmarks/kernel_peers.py fetched. `--dry-run` needs no GPU: tiny sizes, the
-torch form standing in for the kernel.
+Each part runs in a process of its own within its share of `--seconds`; one that fails or hangs is
+recorded and the rest still run, and one that lost the GPU to a bad access goes on behind it in a
+new process. The results are written as they come. What is compiled stays in torch's folder
+(TORCH_EXTENSIONS_DIR) for later calls. `--peer DIR` compares with the kernels that
+benchmarks/kernel_peers.py fetched. `--dry-run` needs no GPU: tiny sizes, the torch form standing
+in for the kernel. While other work uses the GPU, `--only build build_peers check gradients` is of
+use.
 """
 
 import argparse
@@ -21,35 +24,38 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from kernel_report import Report
+from kernel_report import LostGpuError, Report
 
 ROOT = Path(__file__).parents[1]
 TOTAL_SECONDS = 520.0
 CUDA = '/usr/local/cuda'
+LOST = 3  # exit code: the process can use the GPU no more
+ATTEMPTS = 4
 
 
 class Part(NamedTuple):
-    """A step: seconds it may take, and the function `name` of the module that it runs."""
+    """A step: its share of the time, and the function `name` of the module that it runs."""
 
     module: str
-    seconds: float
+    share: float  # about seconds on an H200
     beside: bool = False  # begun early, beside the parts before it
 
 
 # In the order of what must not be missed.
 PARTS = {
-    'build': Part('kernel_check', 150),
+    'build': Part('kernel_check', 70),
     'build_peers': Part('kernel_timing', 240, beside=True),
-    'machine': Part('kernel_timing', 60),
-    'check': Part('kernel_check', 90),
-    'gradients': Part('kernel_check', 60),
-    'timing': Part('kernel_timing', 150),
-    'peers': Part('kernel_timing', 60),
-    'models': Part('kernel_in_model', 150),
-    'compiled': Part('kernel_in_model', 110),
-    'sanitize': Part('kernel_check', 130),
+    'machine': Part('kernel_timing', 20),
+    'check': Part('kernel_check', 80),
+    'gradients': Part('kernel_check', 30),
+    'timing': Part('kernel_timing', 90),
+    'peers': Part('kernel_timing', 30),
+    'models': Part('kernel_in_model', 80),
+    'compiled': Part('kernel_in_model', 50),
+    'counters': Part('kernel_counters', 45),
+    'sanitize': Part('kernel_check', 70),
 }
-UNDISTURBED = ('timing', 'peers', 'models', 'compiled')
+UNDISTURBED = ('timing', 'peers', 'models', 'compiled', 'counters')
 Facts = dict[str, Any]
 
 
@@ -73,82 +79,96 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as scratch:
         results = run_parts(chosen, options, Path(scratch))
     for name, result in results.items():
-        failed = ', '.join(result['failures']) or 'nothing'
-        print(f'{name}: {result["state"]}, {result["seconds"]:.0f} s, failed: {failed}')
+        print(f'{name}: {result["state"]}, {result["seconds"]:.0f} s')
+        for failure in result['failures']:
+            print(f'  failed: {failure}: {str(result["found"][failure])[:300]}')
+        if result['state'].startswith('exit code'):
+            print(result['log'][-600:])
     print(summary(results))
     failed = any(x['state'] != 'done' or x['failures'] for x in results.values())
     return int(failed)
 
 
 def run_parts(chosen: list[str], options: argparse.Namespace, scratch: Path) -> dict[str, Facts]:
-    """Run the chosen parts within the time left, writing the results after each."""
+    """Run the chosen parts within the time left, writing the results as they come."""
     deadline = time.monotonic() + options.seconds
     early = {
         name: start(name, options, scratch, deadline) for name in chosen if PARTS[name].beside
     }
+    inline = [name for name in chosen if name not in early]
     results: dict[str, Facts] = {}
-    for name in chosen:
-        running = early.get(name)
-        if running is None:
-            if name in UNDISTURBED:
-                for other in early.values():
-                    wait(other)
-            running = start(name, options, scratch, deadline)
-        if not PARTS[name].beside:
-            results[name] = finish(running)
-            options.out.write_text(json.dumps(results, indent=1))
-    results |= {name: finish(running) for name, running in early.items()}
-    options.out.write_text(json.dumps(results, indent=1))
+    for i, name in enumerate(inline):
+        if name in UNDISTURBED:
+            for other, running in early.items():
+                await_end(other, running, results, options.out)
+        share = PARTS[name].share / sum(PARTS[x].share for x in inline[i:])
+        until = time.monotonic() + share * (deadline - time.monotonic())
+        for _ in range(ATTEMPTS):
+            running = start(name, options, scratch, until)
+            await_end(name, running, results, options.out)
+            if running.process.returncode != LOST:
+                break
+    for name, running in early.items():
+        await_end(name, running, results, options.out)
     return results
 
 
-def start(name: str, options: argparse.Namespace, scratch: Path, deadline: float) -> Running:
-    """Begin a part in a process of its own."""
+def await_end(name: str, running: Running, results: dict[str, Facts], out: Path) -> None:
+    """Wait for a part, writing what it has found so far."""
+    state = ''
+    while not state:
+        time.sleep(0.3)
+        state = state_of(running)
+        results[name] = found_by(running, state or 'running')
+        whole = out.with_suffix('.new')
+        whole.write_text(json.dumps(results, indent=1))
+        whole.replace(out)
+
+
+def start(name: str, options: argparse.Namespace, scratch: Path, until: float) -> Running:
+    """Begin a part in a process of its own; begun again, it knows what it has found."""
     folder = scratch / name
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     child = f'{PARTS[name].module}:{name}'
     command = [sys.executable, __file__, '--child', child, '--out', str(folder / 'found.json')]
     command += ['--dry-run'] if options.dry_run else []
     command += ['--peer', str(options.peer.resolve())] if options.peer else []
-    extensions = os.environ.get('TORCH_EXTENSIONS_DIR', str(scratch / 'extensions'))
+    tools = Path(sys.executable).parent  # ninja's
     environment = os.environ | {
         'PYTHONPATH': os.pathsep.join([str(ROOT), os.environ.get('PYTHONPATH', '')]),
-        'TORCH_EXTENSIONS_DIR': extensions,
+        'PATH': os.pathsep.join([os.environ.get('PATH', ''), str(tools)]),
     }
     if 'CUDA_HOME' not in environment and Path(CUDA).is_dir():
         environment['CUDA_HOME'] = CUDA
-    with (folder / 'log').open('wb') as log:
+    with (folder / 'log').open('ab') as log:
         process = subprocess.Popen(
             command, stdout=log, stderr=subprocess.STDOUT, env=environment, start_new_session=True
         )
     now = time.monotonic()
-    return Running(process, folder, now, min(PARTS[name].seconds, max(1.0, deadline - now)))
+    return Running(process, folder, now, max(1.0, until - now))
 
 
-def wait(running: Running) -> str:
-    """Wait for a part to its limit, end it there, and say how it ended."""
-    try:
-        code = running.process.wait(running.began + running.limit - time.monotonic())
+def state_of(running: Running) -> str:
+    """Say how a part ended, having ended it at its limit; nothing if it still runs."""
+    code = running.process.poll()
+    if code is not None:
         return 'done' if code == 0 else f'exit code {code}'
-    except subprocess.TimeoutExpired:
-        os.killpg(running.process.pid, 9)
-        running.process.wait()
-        return f'ended after {running.limit:.0f} s'
+    if time.monotonic() < running.began + running.limit:
+        return ''
+    os.killpg(running.process.pid, 9)
+    running.process.wait()
+    return f'ended after {running.limit:.0f} s'
 
 
-def finish(running: Running) -> Facts:
-    """Return what a part found, and how it went."""
-    state = wait(running)
+def found_by(running: Running, state: str) -> Facts:
+    """Return what a part has found, and how it went."""
     path = running.folder / 'found.json'
-    try:
-        found = json.loads(path.read_text()) if path.is_file() else {}
-    except ValueError:
-        found = {}
+    report = Report(path)
     return {
         'state': state,
-        'seconds': found.pop('seconds', running.limit),
-        'failures': Report(path, found=found).failures,
-        'found': found,
+        'seconds': report.found.pop('seconds', time.monotonic() - running.began),
+        'failures': report.failures,
+        'found': report.found,
         'log': (running.folder / 'log').read_text(errors='replace')[-3000:],
     }
 
@@ -159,7 +179,10 @@ def run_child(options: argparse.Namespace) -> int:
     part: Callable[[Report], None] = getattr(importlib.import_module(module), name)
     report = Report(options.out, options.dry_run, options.peer)
     began = time.monotonic()
-    part(report)
+    try:
+        part(report)
+    except LostGpuError:
+        return LOST
     report.note('seconds', time.monotonic() - began)
     return 0
 
@@ -172,7 +195,7 @@ def summary(results: dict[str, Facts]) -> str:
             if not isinstance(facts, dict) or 'forward' not in facts:
                 continue
             ahead, back = facts['forward'], facts['backward']
-            medians = [x.get('graph', x['calls'])['median_ms'] for x in (ahead, back)]
+            medians = [(x.get('graph') or x['calls'])['median_ms'] for x in (ahead, back)]
             shares = [f'{100 * x["share_of_copy"]:.0f}%' for x in (ahead, back)]
             rows.append(f'| {name} | {medians[0]:.4f} | {medians[1]:.4f} | {" / ".join(shares)} |')
     return '\n'.join(rows)

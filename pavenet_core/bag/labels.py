@@ -13,8 +13,8 @@ from pavenet_core.bundle import BundleMetadata
 from pavenet_core.data.coco import read_coco
 from pavenet_core.data.dataset import Dataset, Neighbours
 from pavenet_core.data.pictures import Pictures, split_number
-from pavenet_core.evaluation.accuracy import check_labels, measure
-from pavenet_core.evaluation.report import ReportFacts, write_html
+from pavenet_core.evaluation.accuracy import Accuracy, check_labels, measure
+from pavenet_core.evaluation.report import accuracy_parts
 from pavenet_core.evaluation.text import accuracy_lines
 from pavenet_core.poses import Poses
 from pavenet_core.video import write_image
@@ -64,21 +64,27 @@ class BagLabels:
             self._answers[index] = poses
             write_image(self._file(index), image)
 
-    def measure(self, command: str, report: Path | None) -> list[str]:
-        """Return the accuracy as lines of text, and write the page about it."""
+    def measure(self) -> Accuracy:
+        """Return the accuracy of the answers taken."""
+        return measure(self._dataset, self._poses(), self._metadata.postprocess)
+
+    def lines(self, accuracy: Accuracy) -> list[str]:
+        """Return an accuracy as lines of text."""
+        count = len(self._numbers)
+        heading = f'{self._metadata.name} on {count} labelled images (OKS, COCO protocol)'
+        return [heading, *accuracy_lines(accuracy)]
+
+    def parts(self, accuracy: Accuracy) -> list[str]:
+        """Return an accuracy as parts of a page, with the worst images."""
+        return accuracy_parts(self._dataset, self._poses(), accuracy)
+
+    def _poses(self) -> list[Poses]:
         size = len(self._metadata.skeleton)
         nobody = Poses(
             *(0, np.zeros((0, size, 2), np.float32)),
             *(np.zeros((0, size), np.float32), np.zeros(0, np.float32)),
         )
-        poses = [self._answers.get(number, nobody) for number in self._numbers]
-        accuracy = measure(self._dataset, poses, self._metadata.postprocess)
-        if report:
-            name = f'{self._metadata.name} {self._metadata.version}'
-            facts = ReportFacts(command, name, 'the images of a bag as they follow')
-            report.write_text(write_html(facts, self._dataset, poses, accuracy), encoding='utf-8')
-        heading = f'{self._metadata.name} on {len(poses)} labelled images (OKS, COCO protocol)'
-        return [heading, *accuracy_lines(accuracy)]
+        return [self._answers.get(number, nobody) for number in self._numbers]
 
     def _read(self, path: Path, num_frames: int) -> Dataset:
         data = json.loads(path.read_text(encoding='utf-8'))

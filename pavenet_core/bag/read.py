@@ -45,7 +45,7 @@ class BagSource:
         """Read the images; `ValueError` if none of them can be decoded."""
         self.unreadable.clear()
         before = given = -1
-        for header, message in _messages(self.path, self.topic):
+        for header, message in read_messages(self.path, self.topic):
             try:
                 picture = _to_picture(message)
             except ImageCodecError as error:
@@ -67,8 +67,8 @@ def open_bag(path: Path, topic: str | None = None) -> BagSource:
 
     Raise `ValueError` in one sentence if it can't be read, or has no such images.
     """
-    _check_names(path)
-    with _opened(path) as reader:
+    check_names(path)
+    with opened_bag(path) as reader:
         connections = list(reader.connections)
     topic = _choose(path, topic, connections)
     num_frames = sum(c.msgcount for c in connections if c.topic == topic)
@@ -77,7 +77,8 @@ def open_bag(path: Path, topic: str | None = None) -> BagSource:
     return BagSource(path, topic, _frame_rate(path, topic), num_frames)
 
 
-def _check_names(path: Path) -> None:
+def check_names(path: Path) -> None:
+    """Refuse a path that looks like a bag, but is not named as one."""
     if path.is_dir() and not (path / 'metadata.yaml').is_file():
         raise ValueError(
             f'{path} has no metadata.yaml, as when recording was cut short; make it with: '
@@ -88,7 +89,8 @@ def _check_names(path: Path) -> None:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Reader]:
+def opened_bag(path: Path) -> Iterator[Reader]:
+    """Open a bag; whatever is wrong with it becomes `ValueError` in one sentence."""
     try:
         with Reader(path) as reader:
             yield reader
@@ -119,9 +121,13 @@ def _choose(path: Path, topic: str | None, connections: Sequence[Connection]) ->
     raise ValueError(f'{path} has {wrong}; choose one with --topic: {", ".join(images)}')
 
 
-def _messages(path: Path, topic: str) -> Iterator[tuple[ImageHeader, Any]]:
-    """Yield the topic's messages; None for one whose bytes are no message of its type."""
-    with _opened(path) as reader:
+def read_messages(path: Path, topic: str) -> Iterator[tuple[ImageHeader, Any]]:
+    """
+    Yield the topic's messages, all of a type with a header, in the order of recording.
+
+    None stands for one whose bytes are no message of its type.
+    """
+    with opened_bag(path) as reader:
         connections = [c for c in reader.connections if c.topic == topic]
         messages = reader.messages(connections)
         for index, (connection, recorded_ns, data) in enumerate(messages):
@@ -152,7 +158,7 @@ def _to_picture(message: Any) -> Picture:
 
 
 def _frame_rate(path: Path, topic: str) -> float:
-    headers = [header for header, _ in islice(_messages(path, topic), TIMED_IMAGES)]
+    headers = [header for header, _ in islice(read_messages(path, topic), TIMED_IMAGES)]
     steps = np.diff([header.stamp_ns or header.recorded_ns for header in headers])
     steps = steps[steps > 0]
     fps = 1e9 / float(np.median(steps)) if len(steps) else 0.0

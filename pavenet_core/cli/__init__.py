@@ -19,7 +19,7 @@ VERBS = {
 }
 
 # What brings a verb's packages, where it is not `train`.
-EXTRAS = {'export': 'export', 'quantise': 'export'}
+EXTRAS = {'predict': 'report', 'evaluate': 'report', 'export': 'export', 'quantise': 'export'}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

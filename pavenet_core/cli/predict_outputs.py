@@ -35,7 +35,7 @@ def check_outputs(args: argparse.Namespace, sources: 'Sequence[Source | BagSourc
 def _files_read(
     args: argparse.Namespace, sources: 'Sequence[Source | BagSource]'
 ) -> Iterator[Path]:
-    for path in (*(source.path for source in sources), args.annotations):
+    for path in (*(source.path for source in sources), args.annotations, args.against):
         if path:
             yield path.resolve()
             yield from (file.resolve() for file in path.glob('*'))  # of a bag's folder
@@ -50,12 +50,11 @@ def check_bag_options(args: argparse.Namespace) -> None:
         raise ValueError(
             f'--topic {args.topic} is of a rosbag, but there is none among the inputs'
         )
-    if (args.bag or args.annotations) and (len(bags) != 1 or len(args.inputs) != 1):
-        raise ValueError('--bag and --annotations are for one input, a rosbag')
+    of_one = [n for n in ('bag', 'annotations', 'against', 'report') if getattr(args, n)]
+    if of_one and (len(bags) != 1 or len(args.inputs) != 1):
+        raise ValueError(f'--{of_one[0]} is for one input, a rosbag')
     if args.bag and args.bag.exists():
         raise ValueError(f'--bag {args.bag} is there already; choose another name')
-    if args.report and not args.annotations:
-        raise ValueError('--report shows the accuracy, which needs --annotations FILE')
 
 
 def make_folders(args: argparse.Namespace) -> None:

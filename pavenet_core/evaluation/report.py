@@ -1,13 +1,10 @@
 """One HTML file that shows an evaluation; it needs nothing beside it and no network."""
 
-import importlib.metadata
-import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from html import escape
 
-from pavenet_core import __version__
+from pavenet_core import page
 from pavenet_core.data.dataset import Dataset
 from pavenet_core.evaluation.accuracy import Accuracy
 from pavenet_core.evaluation.breakdown import Group, break_down, tabulate, worst_frames
@@ -19,21 +16,6 @@ from pavenet_core.metrics.posetrack import GROUPS, TOTAL
 from pavenet_core.poses import Poses
 
 WORST_FRAMES = 8
-PACKAGES = ('numpy', 'onnxruntime', 'opencv-python-headless', 'pycocotools')
-STYLE = """
-body { font: 15px/1.45 system-ui, sans-serif; color: #1b1f24; max-width: 68rem; margin: 2rem auto;
-       padding: 0 1rem }
-h1 { font-size: 1.6rem } h2 { font-size: 1.15rem; margin-top: 2.2rem }
-table { border-collapse: collapse; margin: .6rem 0 }
-th, td { text-align: right; padding: .2rem .7rem; border-bottom: 1px solid #d8dee4 }
-th { font-weight: 600; background: #f3f5f7 } th:first-child, td:first-child { text-align: left }
-th.bar, td.bar { text-align: left; min-width: 12rem }
-td.bar i { display: inline-block; height: .7rem; background: #3b82c4; vertical-align: middle;
-       margin-right: .4rem }
-.note { color: #57606a; max-width: 52rem } .facts td { text-align: left }
-.pair { display: grid; grid-template-columns: 1fr 1fr; gap: .6rem; margin: .8rem 0 1.4rem }
-.pair figcaption { grid-column: 1 / 3; color: #57606a } img, svg { max-width: 100%; height: auto }
-"""
 
 
 @dataclass(frozen=True)
@@ -59,52 +41,40 @@ def write_html(
     temporal: Sequence[TemporalRow] = (),
 ) -> str:
     """Return the report as HTML."""
+    clips = len({frame.clip.name for frame in dataset.frames})
+    rows = {
+        'command': facts.command,
+        'labels': f'{dataset.skeleton.name}, frames: {len(dataset.frames)}, '
+        f'clips and stills: {clips}',
+        'window': facts.window,
+    }
     parts = [
         f'<h1>{escape(facts.model)} on {escape(dataset.name)}</h1>',
-        _facts(facts, dataset),
+        page.facts(rows),
+        *accuracy_parts(dataset, poses, accuracy, temporal),
+    ]
+    return page.write_page(f'{facts.model}: accuracy', parts)
+
+
+def accuracy_parts(
+    dataset: Dataset,
+    poses: Sequence[Poses],
+    accuracy: Accuracy,
+    temporal: Sequence[TemporalRow] = (),
+) -> list[str]:
+    """Return the parts of a page about an accuracy."""
+    return [
         _accuracy(accuracy),
         _curves(accuracy),
         _breakdown(dataset, poses),
         _temporal(temporal) if temporal else '',
         _worst(dataset, poses),
     ]
-    title = escape(f'{facts.model}: accuracy')
-    head = f'<meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>'
-    body = '\n'.join(parts)
-    return (
-        f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n'
-    )
-
-
-def _facts(facts: ReportFacts, dataset: Dataset) -> str:
-    clips = len({frame.clip.name for frame in dataset.frames})
-    versions = [f'{name} {_version(name)}' for name in PACKAGES]
-    rows = {
-        'command': facts.command,
-        'labels': f'{dataset.skeleton.name}, frames: {len(dataset.frames)}, '
-        f'clips and stills: {clips}',
-        'window': facts.window,
-        'date': datetime.now(timezone.utc).strftime('%Y-%m-%d %H:%M UTC'),
-        'software': ', '.join(
-            [f'pavenet {__version__}', f'Python {platform.python_version()}', *versions]
-        ),
-    }
-    cells = ''.join(
-        f'<tr><th>{key}</th><td>{escape(text)}</td></tr>' for key, text in rows.items()
-    )
-    return f'<table class="facts">{cells}</table>'
-
-
-def _version(package: str) -> str:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return 'of unknown version'
 
 
 def _accuracy(accuracy: Accuracy) -> str:
     parts = ['<h2>Accuracy by OKS, COCO protocol</h2>']
-    parts.append(_table(list(accuracy.oks), [[share(value) for value in accuracy.oks.values()]]))
+    parts.append(page.table(list(accuracy.oks), [list(map(share, accuracy.oks.values()))]))
     if accuracy.missed is not None:
         parts.append(
             f'<p class="note">{100 * accuracy.missed:.1f} % of the labelled people were missed at '
@@ -113,7 +83,7 @@ def _accuracy(accuracy: Accuracy) -> str:
     if accuracy.posetrack is not None:
         columns = [*GROUPS, TOTAL]
         parts.append('<h2>PoseTrack AP, percent</h2>')
-        parts.append(_table(columns, [[percent(accuracy.posetrack[name]) for name in columns]]))
+        parts.append(page.table(columns, [[percent(accuracy.posetrack[n]) for n in columns]]))
     return '\n'.join(parts)
 
 
@@ -141,7 +111,7 @@ def _breakdown(dataset: Dataset, poses: Sequence[Poses]) -> str:
             for group in groups
             if group.people
         ]
-        parts.append(_table([title, 'people', 'error', 'missed'], lines))
+        parts.append(page.table([title, 'people', 'error', 'missed'], lines))
     return '\n'.join(parts)
 
 
@@ -159,7 +129,7 @@ def _temporal(rows: Sequence[TemporalRow]) -> str:
         'alone, repeated (still), with the frames before it (causal), and with those after it too '
         '(lookahead). Only the key frame is made worse. Jitter is the mean acceleration of the '
         "joints beyond the labels', in sizes of the person per step squared.</p>"
-        + _table(*temporal_cells(rows))
+        + page.table(*temporal_cells(rows))
     )
 
 
@@ -184,21 +154,3 @@ def _worst(dataset: Dataset, poses: Sequence[Poses]) -> str:
             f'{missed} missed, {match.invented} invented</figcaption></figure>'
         )
     return '\n'.join(parts)
-
-
-def _table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """Lay out cells; one with a bar in it is HTML already."""
-    bars = {i for line in lines for i, cell in enumerate(line) if cell.startswith('<i')}
-    head = ''.join(
-        f'<th class="bar">{escape(name)}</th>' if i in bars else f'<th>{escape(name)}</th>'
-        for i, name in enumerate(heads)
-    )
-    rows = (
-        ''.join(
-            f'<td class="bar">{cell}</td>' if i in bars else f'<td>{escape(cell)}</td>'
-            for i, cell in enumerate(line)
-        )
-        for line in lines
-    )
-    body = ''.join(f'<tr>{row}</tr>' for row in rows)
-    return f'<table><tr>{head}</tr>{body}</table>'

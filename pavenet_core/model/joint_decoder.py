@@ -10,6 +10,7 @@ from pavenet_core.config import ModelConfig
 from pavenet_core.model.decoder_layer import DecoderLayer
 from pavenet_core.model.deformable_attention import DeformableAttention, Values, map_shapes
 from pavenet_core.model.layers import Mlp, SigmaHead, inverse_sigmoid
+from pavenet_core.model.pose_shape import pose_size
 from pavenet_core.model.predictions import JointPrediction
 from pavenet_core.model.spatial_encoder import cell_scale
 
@@ -25,13 +26,14 @@ class JointDecoder(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         channels = config.channels
-        self.num_frames, self.num_levels = config.joint_frames, config.num_levels
+        self.num_frames, self.levels = config.joint_frames, list(config.levels('joint'))
         self.key_frame, self.detach = self.num_frames // 2, config.detach_poses
+        self.relative = config.relative_poses
         self.content = nn.Parameter(torch.randn(len(config.skeleton), channels))
         self.query_pos = nn.Parameter(torch.randn(len(config.skeleton), channels))
         layers = range(config.joint_layers)
         self.layers = nn.ModuleList(
-            DecoderLayer(config, self.num_frames, config.joint_points) for _ in layers
+            DecoderLayer(config, self.num_frames, self.levels, config.joint_points) for _ in layers
         )
         for attention in self.attentions:
             attention.ring_bias()
@@ -57,13 +59,14 @@ class JointDecoder(nn.Module):
         Return each layer's keypoints in the key frame.
 
         poses         (B, T, P, K, 2) in [0, 1] of the valid picture; no gradient flows into them
-        values        per layer, of B windows
-        valid_ratios  (B, T, L, 2)
+        values        per layer, of B windows; only the levels that this decoder reads
+        valid_ratios  (B, T, L, 2) of all levels
         """
         batch, _, people, keypoints, _ = poses.shape
         poses = poses.detach()
-        scales = cell_scale(map_shapes(values[0], self.num_levels), poses.device)
-        ratios = valid_ratios[:, None, :, :, None]
+        size = pose_size(poses[:, [self.key_frame]])
+        scales = cell_scale(map_shapes(values[0], len(self.levels)), poses.device)
+        ratios = valid_ratios[:, :, self.levels][:, None, :, :, None]
         query, predictions = self.content[None, None], []
         for index, sigma_head in enumerate(self.sigma_heads):
             layer = cast(DecoderLayer, self.layers[index])
@@ -78,7 +81,10 @@ class JointDecoder(nn.Module):
             if index == len(self.layers) - 1:  # nobody asks for the other frames' poses any more
                 heads, poses = [heads[len(heads) // 2]], poses[:, [self.key_frame]]
             moves = [head(tokens).view(batch, people, keypoints, 2) for head in heads]
-            poses = (torch.stack(moves, 1) + inverse_sigmoid(poses)).sigmoid()
+            if self.relative:
+                poses = poses + torch.stack(moves, 1) * size
+            else:
+                poses = (torch.stack(moves, 1) + inverse_sigmoid(poses)).sigmoid()
             sigmas = sigma_head(tokens).sigmoid().view(batch, people, keypoints, 2)
             predictions.append(JointPrediction(poses[:, poses.shape[1] // 2], sigmas))
         return predictions

@@ -75,7 +75,7 @@ class Identities:
         distances = _distances(was, last, _sizes(poses.extents), _sizes(last))
         distances = distances + ABSENCE * np.array([person.missed for person in known], np.float32)
         ids = list(self._known)
-        return [(i, ids[j]) for i, j in _nearest_pairs(distances)]
+        return [(i, ids[j]) for i, j in nearest_pairs(distances)]
 
     def _remember(self, ids: list[int], points: Floats, stamp_ns: int) -> None:
         kept = {
@@ -134,7 +134,7 @@ def _once_each(points: Floats) -> list[int]:
     return kept
 
 
-def _nearest_pairs(distances: Floats) -> list[tuple[int, int]]:
+def nearest_pairs(distances: Floats) -> list[tuple[int, int]]:
     """Return (row, column) of the pairs within reach, nearest first, each in one pair at most."""
     rows, columns = np.nonzero(distances < REACH)
     order = np.argsort(distances[rows, columns], kind='stable')

@@ -1,5 +1,7 @@
 from dataclasses import replace
+from itertools import pairwise
 
+import cv2
 import numpy as np
 import pytest
 
@@ -35,17 +37,61 @@ def color_at(image: np.ndarray, point: np.ndarray) -> tuple[int, ...]:
     return tuple(image[y, x].tolist())
 
 
-def test_an_id_is_written_above_its_person() -> None:
-    person = standing_person(x=100, y=60, height=150)
-    plain = draw_poses(gray_image(), poses_of(person), COCO17)
-    named = draw_poses(gray_image(), replace(poses_of(person), ids=np.array([7])), COCO17)
-    changed = (plain != named).any(axis=2)
-    rows, columns = np.nonzero(changed)
-    assert 0 < changed.sum() < 400
-    assert 30 < rows.min() < rows.max() < 63
+def tags_of(
+    *people: np.ndarray, ids: tuple[int, ...] = (), size: tuple[int, int] = (400, 500)
+) -> list[tuple[int, int, int, int]]:
+    """Return left, top, right and bottom of the tags, from left to right."""
+    poses = replace(poses_of(*people), ids=np.array(ids or (0,) * len(people)))
+    bare = draw_poses(gray_image(*size), poses, COCO17, tags=False)
+    tagged = draw_poses(gray_image(*size), poses, COCO17)
+    changed = (bare != tagged).any(axis=2).astype(np.uint8)
+    boxes = cv2.connectedComponentsWithStats(changed)[2][1:, :4].tolist()
+    return sorted((x, y, x + width, y + height) for x, y, width, height in boxes if width > 5)
+
+
+def test_a_tag_stands_above_its_person() -> None:
+    person = standing_person(x=200, y=60, height=300)
+    [(left, top, right, bottom)] = tags_of(person, ids=(7,))
+    assert abs((left + right) / 2 - 200) <= 2
+    assert 10 < top < bottom < 60
+    [(left_unknown, _, right_unknown, _)] = tags_of(person)  # the score alone
+    assert right_unknown - left_unknown < right - left
+
+
+def test_a_tag_stays_within_the_picture() -> None:
+    for x, y in ((0, 0), (400, 0), (0, 480), (390, 480)):
+        [(left, top, right, bottom)] = tags_of(standing_person(x, y, 300), ids=(7,))
+        assert 0 <= left < right <= 400
+        assert 0 <= top < bottom <= 500
+
+
+def test_a_person_of_one_visible_joint_has_a_tag_too() -> None:
+    poses = poses_of(standing_person(100, 60, 150), keypoint_score=0.1)
+    poses.keypoint_scores[0, 0] = 0.9
+    named = replace(poses, ids=np.array([7]))
+    changed = draw_poses(gray_image(), named, COCO17) != draw_poses(gray_image(), poses, COCO17)
+    rows, columns = np.nonzero(changed.any(axis=2))
+    assert abs(rows.mean() - 60) < 25
     assert abs(columns.mean() - 100) < 15
-    unknown = draw_poses(gray_image(), replace(poses_of(person), ids=np.array([0])), COCO17)
-    np.testing.assert_array_equal(unknown, plain)
+
+
+def test_tags_of_a_crowd_do_not_cover_each_other_and_the_surest_stay() -> None:
+    crowd = [standing_person(x, 100, 90) for x in range(30, 390, 12)]
+    boxes = tags_of(*crowd, ids=tuple(range(1, 31)))
+    assert 5 < len(boxes) < 30
+    assert all(a[2] <= b[0] for a, b in pairwise(boxes))
+    assert boxes[0][0] < 30 < boxes[0][2]
+    letters = boxes[0][2] - boxes[0][0]
+    assert letters < 90 / 2  # the id alone, where all of it would be wider than half the person
+
+
+def test_letters_grow_with_the_picture() -> None:
+    def height(scale: int) -> int:
+        person = standing_person(200 * scale, 60 * scale, 300 * scale)
+        [(_, top, _, bottom)] = tags_of(person, size=(400 * scale, 500 * scale))
+        return bottom - top
+
+    assert height(4) > 1.5 * height(1)
 
 
 def test_the_source_stays_and_a_picture_without_people_is_its_copy() -> None:
@@ -87,6 +133,25 @@ def test_a_larger_person_gets_wider_lines() -> None:
         return int((row == LEFT).all(axis=1).sum())
 
     assert shin_width(900) > shin_width(200) >= 1
+
+
+@pytest.mark.parametrize('picture', [300, 1200, 4000])
+def test_a_small_person_is_not_hidden_by_its_lines(picture: int) -> None:
+    """As in a crowd, however large the picture is."""
+    person = standing_person(x=150, y=20, height=60)
+    image = draw_poses(gray_image(picture, picture), poses_of(person), COCO17, tags=False)
+    trunk = image[20 + 14 : 20 + 28, 150 - 8 : 150 + 9]
+    assert (trunk == GRAY).all(axis=2).mean() > 0.5
+
+
+def test_the_joints_of_a_face_seen_from_the_side_are_small() -> None:
+    """Where all are within a few pixels, discs as wide as elsewhere would hide it."""
+    person = standing_person(x=500, y=500, height=400)
+    person[:5] = [500, 510] + (person[:5] - [500, 510]) / 4
+    image = draw_poses(gray_image(1000, 1000), poses_of(person), COCO17, tags=False)
+    face = (image[470:545, 450:550] != GRAY).any(axis=2).sum()
+    wrist = (image[685:715, 570:602] != GRAY).any(axis=2).sum()
+    assert face < 1.3 * wrist
 
 
 def test_the_best_person_is_drawn_on_top() -> None:

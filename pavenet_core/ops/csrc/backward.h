@@ -1,38 +1,15 @@
 // The gradients of the weighted sum.
 #pragma once
 
-#include "sampling.h"
+#include "adding.h"
+#include "grouping.h"
 
 namespace pavenet {
 
-// Add N numbers, 16-byte aligned if float.
-template <int N>
-__device__ void add_to(float* to, const float (&x)[N]) {
-  for (int i = 0; i < N; i += 4) add_four(to + i, x + i);
-}
-template <int N>
-__device__ void add_to(double* to, const double (&x)[N]) {
-  for (int i = 0; i < N; ++i) atomicAdd(to + i, x[i]);
-}
-
-// Sum what several slots of the warp add to one token; all but one of them then add to none (-1).
-template <int N, typename A>
-__device__ void merge(int lanes, int& token, A (&x)[N]) {
-  for (int distance = lanes; distance < kWarp; distance *= 2) {
-    const int other = __shfl_xor_sync(0xffffffffu, token, distance);
-    const bool same = token >= 0 && token == other;
-    if (!__any_sync(0xffffffffu, same)) continue;
-    for (int i = 0; i < N; ++i) {
-      const A y = __shfl_xor_sync(0xffffffffu, x[i], distance);
-      if (same) x[i] += y;
-    }
-    if (same && (threadIdx.x & distance)) token = -1;
-  }
-}
-
-// Add a sample's part to the gradient of the values; return the derivatives of the dot product of
-// output gradient and sample, over this thread's channels: by weight, and by x and y in cells.
-template <typename T, bool kMerged>
+// Add a sample's part to the gradient of the values, unless the block does; return the derivatives
+// of the dot product of output gradient and sample, over this thread's channels: by weight, and by
+// x and y in cells.
+template <typename T, Adding kAdding>
 __device__ Quad<Accumulator<T>> sample_gradient(const char* channels, Accumulator<T>* gradient,
                                                 const Problem& problem, int lanes,
                                                 const Sample<Accumulator<T>>& sample,
@@ -52,12 +29,14 @@ __device__ Quad<Accumulator<T>> sample_gradient(const char* channels, Accumulato
     A x[kVector<T>];
     unpack<T>(bits[k], x);
     for (int i = 0; i < kVector<T>; ++i) dot[k] += x[i] * upstream[i];
-    const A share = weight * sample.share(k);
-    for (int i = 0; i < kVector<T>; ++i) x[i] = share * upstream[i];
-    int token = sample.corners.token[k];
-    if (kMerged) merge(lanes, token, x);
-    if (token >= 0) {
-      add_to(gradient + static_cast<long long>(token) * (problem.heads * problem.channels), x);
+    if constexpr (kAdding != Adding::kByBlock) {
+      const A share = weight * sample.share(k);
+      for (int i = 0; i < kVector<T>; ++i) x[i] = share * upstream[i];
+      int token = sample.corners.token[k];
+      if (kAdding == Adding::kByWarp) merge(lanes, token, x);
+      if (token >= 0) {
+        add_to(gradient + static_cast<long long>(token) * (problem.heads * problem.channels), x);
+      }
     }
   }
   Quad<A> sums{{0, 0, 0, 0}};
@@ -78,21 +57,33 @@ struct Gradients {
 template <typename A>
 struct Kept {
   Corners* corners;
-  Quad<A>* where;  // x, y, weight
+  Quad<A>* where;  // x, y, weight, slot
   Quad<A>* sums;   // what `sample_gradient` returns
 
-  __device__ Kept(const Problem& problem, const Place& at, char* shared) {
-    const int stride = problem.samples() | 1;
+  int stride;      // of slots
+  char* rest;      // shared memory behind
+
+  __device__ Kept(const Problem& problem, const Place& at, char* shared)
+      : stride(problem.samples() | 1) {
     Corners* const first = reinterpret_cast<Corners*>(shared);
     Quad<A>* const quads = reinterpret_cast<Quad<A>*>(first + at.slots * stride);
     corners = first + at.slot * stride;
     where = quads + at.slot * stride;
     sums = quads + (at.slots + at.slot) * stride;
+    rest = reinterpret_cast<char*>(quads + 2 * at.slots * stride);
   }
 };
 
+// Where the gradient of a head of the values begins, which is (B, T, S, M, c).
+template <typename T>
+__device__ Accumulator<T>* gradient_of(const Problem& problem, const Place& at,
+                                       Accumulator<T>* gradient) {
+  const long long tokens = 1ll * at.batch * problem.frames * problem.tokens;
+  return gradient + (tokens * problem.heads + at.head) * problem.channels;
+}
+
 // Go through all samples for one thread's vector of channels, in step with its warp.
-template <typename T, bool kMerged>
+template <typename T, Adding kAdding>
 __device__ void accumulate(const Problem& problem, const Place& at, const T* upstream,
                            const T* value, Accumulator<T>* gradient, int channel,
                            const Kept<Accumulator<T>>& kept) {
@@ -104,8 +95,7 @@ __device__ void accumulate(const Problem& problem, const Place& at, const T* ups
     unpack<T>(read(reinterpret_cast<const char*>(begin), 0, 0), from);
   }
   const char* const channels = head_of(problem, at, value) + channel * sizeof(T);
-  const long long tokens = 1ll * at.batch * problem.frames * problem.tokens;
-  A* const to = gradient + (tokens * problem.heads + at.head) * problem.channels + channel;
+  A* const to = gradient_of<T>(problem, at, gradient) + channel;
   for (int first = 0; first < problem.samples(); first += at.splits) {
     const int i = first + at.split;
     Sample<A> sample{0, 0, {{-1, -1, -1, -1}}};
@@ -115,7 +105,7 @@ __device__ void accumulate(const Problem& problem, const Place& at, const T* ups
       weight = kept.where[i].of[2];
     }
     Quad<A> sum =
-        sample_gradient<T, kMerged>(channels, to, problem, at.lanes, sample, weight, from);
+        sample_gradient<T, kAdding>(channels, to, problem, at.lanes, sample, weight, from);
     for (int k = 0; k < 3; ++k) sum.of[k] = sum_over(sum.of[k], 1, at.lanes);
     if (at.lane == 0 && i < at.samples) {
       for (int k = 0; k < 3; ++k) kept.sums[i].of[k] += sum.of[k];
@@ -143,7 +133,7 @@ __device__ void write_sums(const Samples& samples, const Place& at, const Kept<A
   }
 }
 
-template <typename T, typename W, bool kMerged>
+template <typename T, typename W, Adding kAdding>
 __device__ void backward(const Problem& problem, const Schedule& cut, const T* upstream,
                          const T* value, const Accumulator<T>* locations, const W* weights,
                          const Gradients<Accumulator<T>>& gradients, char* shared) {
@@ -152,19 +142,35 @@ __device__ void backward(const Problem& problem, const Schedule& cut, const T* u
   const Samples samples(problem, cut, at);
   const Weighting<A> weighting = pavenet::weighting<A>(samples, at, weights);
   const Kept<A> kept(problem, at, shared);
+  const Groups groups(at, kept.rest);
+  if (kAdding == Adding::kByBlock) {
+    groups.clear(at);
+    __syncthreads();
+  }
   for (int i = at.rank; i < at.samples; i += at.threads) {
     const Sample<A> sample = samples.locate(locations, i);
     kept.corners[i] = sample.corners;
-    kept.where[i] = {{sample.x, sample.y, weighting(widen(weights[samples.index(i)])), 0}};
+    kept.where[i] = {{sample.x, sample.y, weighting(widen(weights[samples.index(i)])),
+                      static_cast<A>(at.slot)}};
     kept.sums[i] = {{0, 0, 0, 0}};
+    if (kAdding != Adding::kByBlock) continue;
+    for (int k = 0; k < 4; ++k) {
+      groups.insert(4 * (at.slot * kept.stride + i) + k, sample.corners.token[k]);
+    }
   }
   __syncwarp();
   for (int first = 0; first < problem.channels; first += at.lanes * kVector<T>) {
     const int channel = first + at.lane * kVector<T>;
-    accumulate<T, kMerged>(problem, at, upstream, value, gradients.value, channel, kept);
+    accumulate<T, kAdding>(problem, at, upstream, value, gradients.value, channel, kept);
   }
   __syncwarp();
   write_sums(samples, at, kept, gradients.locations, static_cast<W*>(gradients.weights));
+  if (kAdding == Adding::kByBlock) {
+    __syncthreads();
+    const int before = at.slot * kept.stride;
+    add_groups<T>(problem, at, groups, kept.corners - before, kept.where - before, upstream,
+                  gradient_of<T>(problem, at, gradients.value));
+  }
 }
 
 }  // namespace pavenet

@@ -40,6 +40,19 @@ def image(
     """Make a `sensor_msgs/Image`, or with the encoding `jpeg` or `png` a compressed one."""
     channels = 1 if encoding == 'mono8' else 3
     pixels = np.full((size[1], size[0], channels), brightness, np.uint8)
+    return picture(pixels, stamp_ns, encoding, frame_id=frame_id, missing=missing)
+
+
+def picture(
+    pixels: np.ndarray,
+    stamp_ns: int,
+    encoding: str = 'bgr8',
+    *,
+    frame_id: str = 'optical',
+    missing: int = 0,
+) -> Any:
+    """Make a message of pixels (h, w, channels), in the encodings of `image`."""
+    height, width, channels = pixels.shape
     head = header(stamp_ns, frame_id)
     if encoding in ('jpeg', 'png'):
         data = cv2.imencode(f'.{encoding}', pixels)[1].reshape(-1)
@@ -50,11 +63,11 @@ def image(
     data = pixels.reshape(-1)
     return TYPES.types['sensor_msgs/msg/Image'](
         header=head,
-        height=size[1],
-        width=size[0],
+        height=height,
+        width=width,
         encoding=encoding,
         is_bigendian=0,
-        step=size[0] * channels,
+        step=width * channels,
         data=data[: len(data) - missing],
     )
 
@@ -103,7 +116,13 @@ def bags() -> Any:
     from types import SimpleNamespace
 
     return SimpleNamespace(
-        write=write_bag, image=image, images=images, text=text, stamp_of=stamp_of, topic=TOPIC
+        write=write_bag,
+        image=image,
+        images=images,
+        picture=picture,
+        text=text,
+        stamp_of=stamp_of,
+        topic=TOPIC,
     )
 
 

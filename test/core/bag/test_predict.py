@@ -51,6 +51,28 @@ def test_two_runs_write_the_same_bytes(
     assert texts[0] == texts[1]
 
 
+def test_two_processes_write_the_same_bytes_with_the_shipped_model(
+    bags: Any, tmp_path: Path
+) -> None:
+    """Also with another number of threads, as one of several workers has."""
+    [video] = open_sources(REPOSITORY / 'test' / 'ros' / 'data' / 'walk.mp4')
+    pictures = [frame.image for frame in video.frames()]
+    messages = [bags.picture(image, bags.stamp_of(i)) for i, image in enumerate(pictures)]
+    bag = bags.write(tmp_path / 'bag', {bags.topic: messages})
+    code = 'import sys; from pavenet_core.cli import main; sys.exit(main())'
+    outs = [(tmp_path / 'a.json', 1), (tmp_path / 'b.json', 1), (tmp_path / 'c.json', 2)]
+    for out, threads in outs:
+        words = ['predict', bag, '--out', out, '--lookahead', 1, '--threads', threads]
+        subprocess.run(
+            [sys.executable, '-c', code, *map(str, words)],
+            env={**os.environ, 'PYTHONPATH': str(REPOSITORY)},
+            check=True,
+        )
+    texts = {out.read_text() for out, _ in outs}
+    assert len(texts) == 1
+    assert all(frame['poses'] for frame in json.loads(texts.pop())['frames'])
+
+
 @pytest.mark.parametrize('storage', ['sqlite3', 'mcap'])
 def test_the_poses_bag_has_a_message_per_image(
     stand_in: Path, bags: Any, tmp_path: Path, predict: Predict, storage: str
@@ -163,7 +185,7 @@ def test_labels_measure_the_answers(
     text = capsys.readouterr().out
     assert 'stand-in on 2 labelled images' in text
     assert float(text.split(' AP ')[1].split()[0]) == pytest.approx(1.0)
-    assert '<h1>stand-in 1 on labels</h1>' in page.read_text()
+    assert '<h2>Accuracy by OKS' in page.read_text()
     wrong = labels(tmp_path / 'labels.json', {'walk_2.jpg': frames[5], 'walk_5.jpg': frames[2]})
     predict(stand_in, tmp_path / 'a.json', bag, '--annotations', wrong)
     assert float(capsys.readouterr().out.split(' AP ')[1].split()[0]) < 0.9
@@ -204,10 +226,14 @@ def test_labels_of_other_images_are_refused_before_the_work(
     [
         (['walk', '--topic', '/other'], 'no image topic /other'),
         (['walk', '--bag', 'walk'], 'walk is there already'),
-        (['walk', 'walk', '--bag', 'out'], '--bag and --annotations are for one input'),
-        (['a.png', '--bag', 'out'], '--bag and --annotations are for one input'),
+        (
+            ['a.png', 'walk', '--bag', 'out'],
+            '--bag is for one input, a rosbag',
+        ),
+        (['a.png', '--bag', 'out'], '--bag is for one input, a rosbag'),
+        (['walk', '--against', 'walk'], 'walk has no messages of pavenet_ros/msg/PersonPoseArray'),
         (['a.png', '--topic', '/a'], '--topic /a is of a rosbag'),
-        (['walk', '--report', 'a.html'], 'needs --annotations'),
+        (['a.png', '--report', 'a.html'], '--report is for one input, a rosbag'),
         (['walk', '--annotations', 'missing.json'], 'missing.json'),
         (['walk', '--annotations', 'a.png'], 'a.png is not a COCO keypoint file'),
         (['walk', '--out', 'walk/walk.db3'], 'walk.db3 is also an input'),

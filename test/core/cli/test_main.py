@@ -47,7 +47,7 @@ def test_a_users_error_is_one_line_and_a_failing_exit_code(run_pavenet: RunPaven
 @pytest.mark.parametrize(
     ('package', 'extra', 'words'),
     [
-        ('pycocotools', 'train', ['evaluate', '--images', 'a', '--annotations', 'b']),
+        ('pycocotools', 'report', ['evaluate', '--images', 'a', '--annotations', 'b']),
         ('onnx', 'export', ['export', 'checkpoint.pt', '--out', 'bundle']),
     ],
 )

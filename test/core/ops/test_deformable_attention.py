@@ -101,7 +101,7 @@ def assert_agree(case: Case, softmax: bool = False, plan: int = 0) -> None:
 
 
 @pytest.mark.parametrize('softmax', [False, True])
-@pytest.mark.parametrize('plan', range(4))
+@pytest.mark.parametrize('plan', range(7))
 def test_every_plan_computes_the_same(case: DrawCase, plan: int, softmax: bool) -> None:
     assert_agree(case(), softmax, plan)
 
@@ -288,3 +288,14 @@ def test_without_a_gpu_a_location_that_is_no_number_is_nothing_too(case: DrawCas
     found = reference(drawn)
     assert all(x.isfinite().all() for x in found)
     assert not found[0][0].any()
+
+
+@pytest.mark.parametrize('dtype', [torch.float32, torch.float16, torch.float64])
+@pytest.mark.parametrize('plan', range(7))
+def test_every_cell_asks(case: DrawCase, plan: int, dtype: torch.dtype) -> None:
+    shapes = ((19, 13), (8, 5), (3, 1), (1, 2))
+    cells = sum(height * width for height, width in shapes)
+    assert_agree(
+        case(shapes, queries=cells, frames=1, heads=4, channels=32, points=2, dtype=dtype),
+        plan=plan,
+    )

@@ -28,7 +28,11 @@ def load(monkeypatch: pytest.MonkeyPatch):
 
 
 @pytest.mark.parametrize(
-    'part', ['build', 'machine', 'check', 'gradients', 'timing', 'peers', 'models', 'sanitize']
+    'part',
+    [
+        *('build', 'machine', 'check', 'gradients', 'timing'),
+        *('peers', 'models', 'counters', 'sanitize'),
+    ],
 )
 def test_a_part_runs_without_a_gpu(load, part: str, tmp_path: Path) -> None:
     module = load(load('on_gpu').PARTS[part].module)
@@ -53,6 +57,14 @@ def hangs(report):
     report.note('number', 3)
     time.sleep(60)
 
+def loses(report):
+    report.attempt('first', lambda: {'ok': True})
+    if 'second' not in report.found:
+        report.note('second', {'failed': 'a bad access'})
+        from kernel_report import LostGpuError
+        raise LostGpuError
+    report.attempt('third', lambda: {'ok': True})
+
 def errs(report):
     report.note('claim', {'ok': False})
     report.attempt('step', lambda: 1 / 0)
@@ -65,20 +77,24 @@ def test_one_part_cannot_harm_another(
     on_gpu = load('on_gpu')
     (tmp_path / 'kernel_fake.py').write_text(FAKE_PARTS)
     monkeypatch.setenv('PYTHONPATH', str(tmp_path))
-    parts = {name: on_gpu.Part('kernel_fake', 20) for name in ('breaks', 'hangs', 'works')}
-    parts['hangs'] = parts['hangs']._replace(seconds=2)
+    parts = {
+        name: on_gpu.Part('kernel_fake', 20) for name in ('breaks', 'hangs', 'loses', 'works')
+    }
+    parts['hangs'] = parts['hangs']._replace(share=4)
     parts['errs'] = on_gpu.Part('kernel_fake', 20, beside=True)
     monkeypatch.setattr(on_gpu, 'PARTS', parts)
     out = tmp_path / 'gpu.json'
     options = argparse.Namespace(seconds=60, dry_run=True, peer=None, out=out)
     results = on_gpu.run_parts(list(parts), options, tmp_path)
-    assert {name: result['state'] for name, result in results.items()} == {
+    assert {name: result['state'][:11] for name, result in results.items()} == {
         'breaks': 'exit code 1',
-        'hangs': 'ended after 2 s',
+        'hangs': 'ended after',
+        'loses': 'done',
         'works': 'done',
         'errs': 'done',
     }
     assert [results[x]['found'].get('number') for x in ('breaks', 'hangs', 'works')] == [2, 3, 1]
+    assert list(results['loses']['found']) == ['first', 'second', 'third']
     assert 'ValueError: no' in results['breaks']['log']
     assert results['errs']['failures'] == ['claim', 'step']
     assert json.loads(out.read_text()) == results
