@@ -48,6 +48,8 @@ OF_NODE = (
 OF_PARAMETERS = (
     ('model', str, 'name of a shipped model, or path of a bundle folder'),
     ('device', str, 'auto, cpu, cuda or tensorrt'),
+    ('tensorrt_cache', str, 'folder that keeps the engines of TensorRT'),
+    ('build_only', bool, 'true builds those engines and ends'),
     ('image_transport', str, 'raw, or compressed: images of the image topic with /compressed'),
     ('use_sim_time', bool, 'true with a simulator or a bag that plays /clock'),
 )
@@ -78,6 +80,8 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         additional_env=fastdds_environment(context),
         output='screen',
     )
+    if context.launch_configurations['build_only'].lower() == 'true':
+        return [node]  # which ends by itself: nobody is there to be configured
     is_wanted = IfCondition(LaunchConfiguration('autostart'))
     activate = RegisterEventHandler(
         OnStateTransition(

@@ -8,6 +8,8 @@ from pathlib import Path
 
 # JetPack's major version by that of Jetson Linux (L4T).
 JETPACKS = {32: '4', 35: '5', 36: '6', 38: '7', 39: '7'}
+# Where the node and the commands keep the engines that TensorRT builds for this computer.
+TENSORRT_CACHE = '~/.cache/pavenet/tensorrt'
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 
-from pavenet_core.bundle import BundleMetadata
+from pavenet_core.runtime import PoseModel
 from pavenet_ros.camera import Camera
-from pavenet_ros.diagnostics import OK, SILENCE_S, CameraMonitor, Report
+from pavenet_ros.diagnostics import OK, SILENCE_S, WARN, CameraMonitor, Report
 from pavenet_ros.memory import resident_mib
 
 PERIOD_S = 1.0
@@ -27,15 +27,15 @@ class HealthReporter:
         self,
         node: Node,
         cameras: Sequence[Camera],
-        metadata: BundleMetadata,
-        providers: Sequence[str],
+        model: PoseModel,
     ) -> None:
         self._node = node
         self._cameras = cameras
         self._model = {
-            'model': f'{metadata.name} {metadata.version}',
-            'execution provider': ', '.join(providers),
+            'model': f'{model.metadata.name} {model.metadata.version}',
+            'execution provider': ', '.join(model.providers),
         }
+        self._fallback = model.fallback
         self._monitors: list[CameraMonitor] = []
         self._silent: set[str] = set()  # names of the cameras that were reported
         self._publisher = node.create_publisher(
@@ -63,7 +63,8 @@ class HealthReporter:
         name = self._node.get_fully_qualified_name().lstrip('/')
         state = 'active' if self._monitors else 'inactive'
         values = self._model | {'memory (MiB)': f'{resident_mib():.0f}', 'state': state}
-        statuses = [Report(OK, state, values).to_status(f'{name}: model', 'none')]
+        level, message = (WARN, f'{state}; {self._fallback}') if self._fallback else (OK, state)
+        statuses = [Report(level, message, values).to_status(f'{name}: model', 'none')]
         for camera, monitor in zip(self._cameras, self._monitors, strict=False):
             assert camera.subscription
             report = self._judge(camera, monitor)

@@ -3,11 +3,11 @@
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial, wraps
+from pathlib import Path
 from traceback import format_exc
 from types import ModuleType
 from typing import Any
 
-import numpy as np
 import rclpy
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
@@ -18,8 +18,7 @@ from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_srvs.srv import SetBool, Trigger
 
-from pavenet_core.poses import Frame
-from pavenet_core.runtime import PoseModel, VideoPoseEstimator
+from pavenet_core.runtime import PoseModel
 from pavenet_ros.camera import Camera
 from pavenet_ros.conversions import to_skeleton_info
 from pavenet_ros.health import HealthReporter
@@ -37,7 +36,6 @@ from pavenet_ros.parameters import (
 from pavenet_ros.worker import PoseWorker
 
 LATCHED_QOS = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-WARM_UP_SIZE = (480, 640, 3)
 
 Transition = Callable[['PoseNode', LifecycleState], TransitionCallbackReturn]
 
@@ -90,6 +88,7 @@ class PoseNode(LifecycleNode):
             check_parameters(settings)
             hri = load_hri_msgs() if settings.publish_hri else None
             model = load_model(settings)
+            model.warm_up(settings.image_size)
             check_parameters(settings, model.metadata.num_frames)
         except ValueError as error:
             self.get_logger().error(f'cannot configure: {error}')
@@ -145,13 +144,15 @@ class PoseNode(LifecycleNode):
         self._settings, self._model = settings, model
         self._cameras = [Camera(self, name, model, settings, hri) for name in settings.cameras]
         self._enable(self._is_enabled)
-        self._health = HealthReporter(self, self._cameras, metadata, model.providers)
+        self._health = HealthReporter(self, self._cameras, model)
         self._skeleton_publisher = self.create_publisher(SkeletonInfo, '~/skeleton', LATCHED_QOS)
         self._skeleton_publisher.publish(to_skeleton_info(metadata.skeleton))
         self.get_logger().info(
             f'model {metadata.name} {metadata.version}: {metadata.num_frames} frames, skeleton '
             f'{metadata.skeleton.name}, on {", ".join(model.providers)}'
         )
+        if model.fallback:
+            self.get_logger().warning(model.fallback)
 
     def _stop(self) -> None:
         for camera in self._cameras:
@@ -222,13 +223,26 @@ class PoseNode(LifecycleNode):
 
 
 def load_model(settings: NodeParameters) -> PoseModel:
-    """Open the model and run it once; raise `ValueError` in one sentence if that can't be."""
-    model = PoseModel(settings.model, device=settings.device, num_threads=settings.num_threads)
-    # The first run is a slow one. Nobody is on a black picture, but at this threshold everybody
-    # passes, and so all three graphs run.
-    warm_up = VideoPoseEstimator(model, score_threshold=0.0)
-    warm_up.push(Frame(np.zeros(WARM_UP_SIZE, np.uint8), 0))
-    return model
+    """Open the model; raise `ValueError` in one sentence if that can't be."""
+    return PoseModel(
+        settings.model,
+        device=settings.device,
+        num_threads=settings.num_threads,
+        tensorrt_cache=Path(settings.tensorrt_cache) if settings.tensorrt_cache else None,
+        tensorrt_fp16=settings.tensorrt_fp16,
+    )
+
+
+def build_engines(node: PoseNode) -> str:
+    """Leave TensorRT's engines in their cache; return why that can't be, or nothing."""
+    try:
+        settings = read_parameters(node)
+        check_parameters(settings)
+        load_model(settings).build_engines([settings.image_size])
+    except ValueError as error:
+        return f'cannot build engines: {error}'
+    node.get_logger().info(f'the engines are in {settings.tensorrt_cache}')
+    return ''
 
 
 def main() -> None:
@@ -239,6 +253,11 @@ def main() -> None:
     except (InvalidParameterTypeException, InvalidParameterValueException) as error:
         rclpy.try_shutdown()
         sys.exit(f'pose_node: {error}')
+    if node.get_parameter('build_only').value:
+        failure = build_engines(node)
+        node.destroy_node()
+        rclpy.try_shutdown()
+        sys.exit(failure and f'pose_node: {failure}')
     node.get_logger().info(
         'not configured yet; pose.launch.py does it, or: ros2 lifecycle set '
         f'{node.get_fully_qualified_name()} configure'

@@ -9,7 +9,9 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 
-Value = bool | int | float | str | list[str]
+from pavenet_core.machine import TENSORRT_CACHE
+
+Value = bool | int | float | str | list[str] | list[int]
 
 
 @dataclass(frozen=True)
@@ -18,6 +20,10 @@ class NodeParameters:
 
     model: str
     device: str
+    tensorrt_cache: str
+    tensorrt_fp16: bool
+    build_only: bool
+    image_size: tuple[int, int]
     num_threads: int
     cameras: tuple[str, ...]
     publish_hri: bool
@@ -77,6 +83,10 @@ class Parameter:
             )
         if self.name == 'cameras':
             _check_cameras(tuple(value))
+        if self.name == 'image_size' and not (len(value) == 2 and min(value) > 0):
+            raise ValueError(
+                f'parameter image_size must be a width and a height in pixels, got {list(value)}'
+            )
 
 
 TABLE = (
@@ -89,8 +99,32 @@ TABLE = (
     Parameter(
         'device',
         'auto',
-        'Where the model runs; auto takes the best that this onnxruntime offers.',
+        'Where the model runs; auto takes the best that this onnxruntime offers and starts.',
         choices=('auto', 'cpu', 'cuda', 'tensorrt'),
+        is_live=False,
+    ),
+    Parameter(
+        'tensorrt_cache',
+        TENSORRT_CACHE,
+        'Folder that keeps the engines of TensorRT; empty builds them at every start.',
+        is_live=False,
+    ),
+    Parameter(
+        'tensorrt_fp16',
+        False,
+        'Let TensorRT compute in half precision.',
+        is_live=False,
+    ),
+    Parameter(
+        'build_only',
+        False,
+        'Build the engines of TensorRT for image_size, then end the process.',
+        is_live=False,
+    ),
+    Parameter(
+        'image_size',
+        [640, 480],
+        'Width and height of the images to be ready for: configure runs the model on such a one.',
         is_live=False,
     ),
     Parameter(
@@ -175,7 +209,8 @@ def declare_parameters(node: Node) -> None:
 def read_parameters(node: Node) -> NodeParameters:
     """Return the present values, unchecked."""
     values = {field.name: node.get_parameter(field.name).value for field in fields(NodeParameters)}
-    return NodeParameters(**values | {'cameras': tuple(values['cameras'])})
+    lists = {name: tuple(values[name]) for name in ('cameras', 'image_size')}
+    return NodeParameters(**values | lists)
 
 
 def check_words(changes: Iterable[RosParameter]) -> None:

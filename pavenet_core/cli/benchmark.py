@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pavenet_core.cli.command_line import command_line
+from pavenet_core.cli.device import add_device_arguments, open_model
 from pavenet_core.machine import Machine
 
 if TYPE_CHECKING:
@@ -51,18 +52,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--warm-up', type=int, default=10, metavar='N', help='frames before those (10)'
     )
     parser.add_argument('--json', type=Path, metavar='FILE', help='also write the numbers here')
-    parser.add_argument('--device', default='cpu', help='cpu, cuda, tensorrt or auto (cpu)')
-    parser.add_argument('--threads', type=int, default=0, help='per graph; 0 is automatic (0)')
     parser.add_argument(
-        '--trt-cache', type=Path, metavar='DIR', help='keep the engines TensorRT builds here'
+        '--build-only',
+        action='store_true',
+        help="measure nothing: build TensorRT's engines for these sizes and stop",
     )
-    parser.add_argument('--trt-fp16', action='store_true', help='let TensorRT use half precision')
+    add_device_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> None:
     """Measure, print, and write."""
     from pavenet_core.benchmark import drifting_picture, measure, video_pictures
-    from pavenet_core.runtime import PoseModel
 
     machine = Machine()
     setting = {
@@ -71,13 +71,12 @@ def run(args: argparse.Namespace) -> None:
         'command': command_line('benchmark', args, add_arguments, _word),
     }
     before = machine.memory_mib()
-    model = PoseModel(
-        args.model,
-        device=args.device,
-        num_threads=args.threads,
-        trt_cache=args.trt_cache,
-        trt_fp16=args.trt_fp16,
-    )
+    model = open_model(args)
+    if args.build_only:
+        sizes = args.size or [SIZE]
+        model.build_engines(sizes)
+        print(f'engines for {", ".join(map(_word, sizes))} are in {args.tensorrt_cache}')
+        return
     videos = (
         video_pictures(args.video, args.size)
         if args.video

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pavenet_core.cli.command_line import command_line
+from pavenet_core.cli.device import add_device_arguments, open_model
 
 if TYPE_CHECKING:
     from pavenet_core.evaluation.accuracy import Accuracy
     from pavenet_core.evaluation.temporal import TemporalRow
+    from pavenet_core.runtime import PoseModel
 
 WINDOWS = ('causal', 'lookahead', 'still')
 
@@ -60,8 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--score-threshold', type=float, default=0.0, help='leave out people below it (0.0)'
     )
-    parser.add_argument('--device', default='cpu', help='cpu, cuda, tensorrt or auto (cpu)')
-    parser.add_argument('--threads', type=int, default=0, help='per graph; 0 is automatic (0)')
+    add_device_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -72,10 +73,9 @@ def run(args: argparse.Namespace) -> None:
     from pavenet_core.evaluation.accuracy import check_labels, measure
     from pavenet_core.evaluation.temporal import compare_windows
     from pavenet_core.evaluation.windows import find_people, neighbours_of
-    from pavenet_core.runtime import PoseModel
 
     _check(args)
-    model = PoseModel(args.model, device=args.device, num_threads=args.threads)
+    model = open_model(args)
     steps = {'step': args.frame_step, 'interval_s': args.interval}
     neighbours = neighbours_of(args.window, model.metadata.num_frames, **steps)
     dataset = read_dataset(args.annotations, args.images)
@@ -97,7 +97,7 @@ def run(args: argparse.Namespace) -> None:
         )
         page = write_html(facts, dataset, poses, accuracy, temporal)
         args.report.write_text(page, encoding='utf-8')
-    _print(name, len(dataset.frames), accuracy, temporal)
+    _print(model, len(dataset.frames), accuracy, temporal)
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -124,10 +124,13 @@ def _numbers(
     return {'model': model, 'images': images, 'window': window, **accuracy.to_json(), **rows}
 
 
-def _print(model: str, images: int, accuracy: 'Accuracy', temporal: list['TemporalRow']) -> None:
+def _print(
+    model: 'PoseModel', images: int, accuracy: 'Accuracy', temporal: list['TemporalRow']
+) -> None:
     from pavenet_core.evaluation.text import accuracy_lines, temporal_lines
 
-    print(f'{model} on {images} images (OKS, COCO protocol)')
+    print(f'{model.metadata.name} on {images} images (OKS, COCO protocol)')
+    print(f'by {", ".join(model.providers)}')
     print('\n'.join(accuracy_lines(accuracy)))
     if temporal:
         print('\n'.join(temporal_lines(temporal)))

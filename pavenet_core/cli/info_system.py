@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
 
-from pavenet_core.machine import JETPACKS, Machine
+from pavenet_core.machine import JETPACKS, TENSORRT_CACHE, Machine
 
 MISSING = 'missing'
 GIB = 2**30
@@ -74,6 +74,14 @@ def available_providers() -> list[str]:
     return list(ort.get_available_providers())
 
 
+def started_providers() -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return what the shipped model really runs on here, and what did not start."""
+    from pavenet_core.runtime import PoseModel
+
+    model = PoseModel(device='auto')
+    return model.providers, model.not_started
+
+
 def free_bytes(folder: Path) -> int:
     """Return the free space where a folder is, or would be."""
     while not folder.exists():
@@ -91,6 +99,7 @@ class Lookups:
     package: Callable[[str], bool] = is_installed
     library: Callable[[str], str | None] = find_library
     providers: Callable[[], list[str]] = available_providers
+    started: Callable[[], tuple[tuple[str, ...], tuple[str, ...]]] = started_providers
     free_bytes: Callable[[Path], int] = free_bytes
 
     @property
@@ -143,7 +152,21 @@ def _onnxruntime(look: Lookups) -> list[Fact]:
         facts = [Fact('onnxruntime', f'{version}; installed are both {clash}', wanted)]
     providers = look.providers()
     idle = look.has_gpu and 'CUDAExecutionProvider' not in providers
-    return [*facts, Fact('providers', ', '.join(providers), wanted if idle else '')]
+    facts.append(Fact('providers', ', '.join(providers), wanted if idle else ''))
+    return [*facts, _device(look)]
+
+
+def _device(look: Lookups) -> Fact:
+    """Start the best device there is: what onnxruntime was built for says little."""
+    try:
+        providers, missed = look.started()
+    except ValueError as error:
+        return Fact('device', f'the model can not be opened: {error}')
+    found = f'auto runs on {", ".join(providers)}'
+    if not missed:
+        return Fact('device', found)
+    remedy = 'the lines on CUDA and TensorRT below say what is missing' if look.has_gpu else ''
+    return Fact('device', f'{found}; {" and ".join(missed)} did not start', remedy)
 
 
 def _best_onnxruntime(look: Lookups) -> str:
@@ -208,7 +231,7 @@ def _cv_bridge(look: Lookups) -> Fact:
 
 
 def _disk(look: Lookups) -> Fact:
-    folder = Path.home() / '.cache'
+    folder = Path(TENSORRT_CACHE).expanduser()
     free = look.free_bytes(folder)
-    remedy = 'keep TensorRT engines on another disk: --trt-cache DIR' if free < GIB else ''
+    remedy = 'keep TensorRT engines on another disk: --tensorrt-cache DIR' if free < GIB else ''
     return Fact('disk', f'{free / GIB:.1f} GiB free in {folder}, for TensorRT engines', remedy)

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from pavenet_core.cli.command_line import command_line
+from pavenet_core.cli.device import add_device_arguments
 from pavenet_core.cli.predict_bags import INTO, predict_bags, several_bags
 from pavenet_core.cli.predict_frames import Summary, open_inputs, predict
 from pavenet_core.cli.predict_outputs import check_bag_options, check_outputs
@@ -95,8 +96,7 @@ def _add_estimator_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--no-ids', action='store_true', help='without the numbers that follow people in videos'
     )
-    parser.add_argument('--device', default='cpu', help='cpu, cuda, tensorrt or auto (cpu)')
-    parser.add_argument('--threads', type=int, default=0, help='per graph; 0 is automatic (0)')
+    add_device_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> None:

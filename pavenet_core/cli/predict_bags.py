@@ -16,7 +16,10 @@ from pavenet_core.cli.workers import RayWorkers, run_here
 INTO = Path('poses')
 OUTPUTS = ('out', 'video', 'images', 'bag', 'report')
 # What doesn't change the outputs; the model and the bags are noted by what they hold.
-NO_SETTINGS = ('inputs', 'model', 'into', 'workers', 'ray_address', 'threads')
+NO_SETTINGS = (
+    *('inputs', 'model', 'into', 'workers', 'ray_address'),
+    *('threads', 'tensorrt_cache'),
+)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pavenet_core.cli.device import open_model
 from pavenet_core.cli.predict_outputs import image_name, make_folders
 
 if TYPE_CHECKING:
@@ -77,14 +78,12 @@ def predict(
     from pavenet_core.runtime import VideoPoseEstimator
 
     estimator = VideoPoseEstimator(
-        args.model,
+        open_model(args),
         score_threshold=args.score_threshold,
         max_people=args.max_people,
         lookahead=args.lookahead,
         frame_interval_s=args.frame_interval,
         identities=not args.no_ids,
-        device=args.device,
-        num_threads=args.threads,
     )
     metadata = estimator.metadata
     with ExitStack() as stack:

@@ -4,14 +4,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import onnxruntime as ort
 from numpy.typing import NDArray
 
 from pavenet_core.bundle import Bundle, BundleMetadata, encoder_names, key_names, value_names
 from pavenet_core.runtime.preprocess import FittedImage
-from pavenet_core.runtime.session import OnnxGraph, SessionConfig
+from pavenet_core.runtime.session import OnnxGraph, SessionConfig, Tensor
 
-# What the encoder says about one frame, by tensor name; kept as long as windows need the frame.
-Features = dict[str, NDArray[Any]]
+# What the encoder says about one frame, by tensor name; kept where the encoder ran, as long as
+# windows need the frame.
+Features = dict[str, ort.OrtValue]
 
 
 class SpatialEncoder:
@@ -54,7 +56,7 @@ class PoseDecoder:
         tensors = {name: key[name] for name in self._keys}
         tensors |= {name: window[frame][value] for name, frame, value in self._feed}
         found = self.graph(tensors)
-        return found['scores'][0], found['poses']
+        return found['scores'].numpy()[0], found['poses'].numpy()
 
 
 class JointDecoder:
@@ -84,10 +86,10 @@ class JointDecoder:
             nobody = np.zeros((0, *poses.shape[3:]), np.float32)
             return nobody, nobody
         key = window[len(window) // 2]
-        tensors = {'poses': poses, 'valid_ratios': key['valid_ratios']}
+        tensors: dict[str, Tensor] = {'poses': poses, 'valid_ratios': key['valid_ratios']}
         tensors |= {name: window[frame][value] for name, frame, value in self._feed}
         refined = self.graph(tensors)
-        return refined['keypoints'][0], refined['sigmas'][0]
+        return refined['keypoints'].numpy()[0], refined['sigmas'].numpy()[0]
 
 
 def _window_feed(kind: str, metadata: BundleMetadata) -> list[tuple[str, int, str]]:

@@ -1,13 +1,14 @@
 """One ONNX graph, opened and checked."""
 
 import hashlib
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import onnxruntime as ort
 from numpy.typing import NDArray
@@ -15,7 +16,8 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
 
 from pavenet_core.bundle import BundleError
 
-Tensors = Mapping[str, NDArray[Any]]
+# On the host, or wherever onnxruntime has put it.
+Tensor: TypeAlias = NDArray[Any] | ort.OrtValue
 
 # Best first; what one provider can't run goes to the next.
 PROVIDERS = {
@@ -26,10 +28,12 @@ PROVIDERS = {
 DEVICES = ('auto', *PROVIDERS)
 # On a CPU the sum and norm that this makes one step take six times as long as the two.
 SLOWER = ['SkipLayerNormFusion']
+# What onnxruntime's own words begin with: a line of its source, and the signature of a function.
+_SOURCE_LINE = re.compile(r'^.*?\.(cc|h):\d+ .*?[)\]] (?=[A-Z])')
 _ORT_ERRORS = (
     *(ort_state.Fail, ort_state.InvalidArgument, ort_state.NoSuchFile, ort_state.NoModel),
     *(ort_state.EngineError, ort_state.RuntimeException, ort_state.InvalidProtobuf),
-    *(ort_state.NotImplemented, ort_state.InvalidGraph, ort_state.EPFail),
+    *(ort_state.NotImplemented, ort_state.InvalidGraph, ort_state.EPFail, RuntimeError),
 )
 
 
@@ -38,18 +42,18 @@ class SessionConfig:
     """
     Where and how hard the graphs run.
 
-    device       one of `DEVICES`; auto takes the best that this onnxruntime offers
-    num_threads  of one graph; 0 lets onnxruntime decide
-    spinning     let the threads wait busily while a graph runs: quicker on free cores
-    trt_cache    folder that keeps TensorRT's engines; without it they are built at every start
-    trt_fp16     let TensorRT compute in half precision
+    device          one of `DEVICES`; auto takes the best that this onnxruntime offers and starts
+    num_threads     of one graph; 0 lets onnxruntime decide
+    spinning        let the threads wait busily while a graph runs: quicker on free cores
+    tensorrt_cache  folder that keeps TensorRT's engines; without it each start builds them anew
+    tensorrt_fp16   let TensorRT compute in half precision
     """
 
     device: str = 'cpu'
     num_threads: int = 0
     spinning: bool = True
-    trt_cache: Path | None = None
-    trt_fp16: bool = False
+    tensorrt_cache: Path | None = None
+    tensorrt_fp16: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what onnxruntime would misread."""
@@ -76,12 +80,13 @@ def tensorrt_options(graph: Path, config: SessionConfig) -> dict[str, str]:
     Return TensorRT's options for one graph, in onnxruntime's words.
 
     onnxruntime tells engines apart by the names in a graph, not by its weights: each file's are
-    kept in a folder of their own, so that a model trained anew never runs with old weights.
+    kept in a folder of their own, so that a model trained anew never runs with old weights, nor
+    with engines that another onnxruntime built.
     """
-    options = {'trt_fp16_enable': str(config.trt_fp16)}
-    if config.trt_cache is not None:
-        digest = hashlib.sha256(graph.read_bytes()).hexdigest()[:16]
-        folder = str(config.trt_cache.expanduser().absolute() / f'{graph.stem}-{digest}')
+    options = {'trt_fp16_enable': str(config.tensorrt_fp16)}
+    if config.tensorrt_cache is not None:
+        digest = hashlib.sha256(ort.__version__.encode() + graph.read_bytes()).hexdigest()[:16]
+        folder = str(config.tensorrt_cache.expanduser().absolute() / f'{graph.stem}-{digest}')
         for kind in ('engine', 'timing'):
             options |= {f'trt_{kind}_cache_enable': 'True', f'trt_{kind}_cache_path': folder}
     return options
@@ -101,44 +106,48 @@ def choose_providers(device: str, available: Sequence[str]) -> list[str]:
 
 
 class OnnxGraph:
-    """A graph that takes and gives arrays by name; `BundleError` if the file is not that graph."""
+    """
+    A graph that takes and gives tensors by name; `BundleError` if the file is not that graph.
+
+    What it gives is onnxruntime's own memory, where the graph ran. Another graph takes it as it
+    is; its `numpy()` copies it to the host, or on a CPU only shows it.
+    """
 
     def __init__(
         self, path: Path, *, inputs: Sequence[str], outputs: Sequence[str], config: SessionConfig
     ) -> None:
         self.path = path
         self._outputs = list(outputs)
-        providers = choose_providers(config.device, ort.get_available_providers())
-        options = _provider_options(providers, path, config)
-        try:
-            with redirect_stdout(sys.stderr):  # where onnxruntime prints that a device fails
-                if PROVIDERS['cuda'] in providers:
-                    _load_cuda()
-                self._session = ort.InferenceSession(
-                    path,
-                    config.options(),
-                    providers=providers,
-                    provider_options=options,
-                    disabled_optimizers=SLOWER if providers == [PROVIDERS['cpu']] else None,
-                )
-        except _ORT_ERRORS as error:
-            raise BundleError(f'{path} is not a graph that can be opened: {error}') from error
+        wanted = choose_providers(config.device, ort.get_available_providers())
+        self._session, reason = _open(path, wanted, config)
         self._check_names('inputs', inputs, [node.name for node in self._session.get_inputs()])
         self._check_names('outputs', outputs, [node.name for node in self._session.get_outputs()])
-        self._check_device(config.device)
+        self._check_device(config.device, reason)
+        self.not_started = tuple(name for name in wanted if name not in self.providers)
+        self._memory = 'cuda' if PROVIDERS['cuda'] in self.providers else 'cpu'
 
     @property
     def providers(self) -> tuple[str, ...]:
         """Return the providers really in use."""
         return tuple(self._session.get_providers())
 
-    def __call__(self, tensors: Tensors) -> dict[str, NDArray[Any]]:
-        """Run the graph once; the arrays that come out are its own memory, not copies."""
+    def __call__(self, tensors: Mapping[str, Tensor]) -> dict[str, ort.OrtValue]:
+        """Run the graph once."""
+        binding = self._session.io_binding()
         try:
-            results = self._session.run(self._outputs, tensors)
+            for name, tensor in tensors.items():
+                if isinstance(tensor, ort.OrtValue):
+                    binding.bind_ortvalue_input(name, tensor)
+                else:
+                    binding.bind_cpu_input(name, tensor)
+            for name in self._outputs:
+                binding.bind_output(name, self._memory)
+            self._session.run_with_iobinding(binding)
         except _ORT_ERRORS as error:
-            raise BundleError(f'{self.path} does not fit the other graphs: {error}') from error
-        return dict(zip(self._outputs, results, strict=True))
+            raise BundleError(
+                f'{self.path} does not fit the other graphs, or this device: {error}'
+            ) from error
+        return dict(zip(self._outputs, binding.get_outputs(), strict=True))
 
     def check_size(self, output: str, axis: int, size: int) -> None:
         """Raise `BundleError` if the graph fixes this axis to another size."""
@@ -159,12 +168,42 @@ class OnnxGraph:
                 f'missing {missing}, unknown {unknown}; export the model again'
             )
 
-    def _check_device(self, device: str) -> None:
+    def _check_device(self, device: str, reason: str = '') -> None:
         if device != 'auto' and PROVIDERS[device] not in self.providers:
             raise ValueError(
-                f'device {device!r} could not be started, onnxruntime would run on '
-                f'{list(self.providers)}; check its driver and libraries, or choose auto'
+                f'device {device!r} could not be started{reason and f" ({reason})"}, onnxruntime '
+                f'would run on {list(self.providers)}; pavenet info --system says what is '
+                'missing, or choose auto or cpu'
             )
+
+
+def _open(
+    path: Path, providers: Sequence[str], config: SessionConfig
+) -> tuple[ort.InferenceSession, str]:
+    """Return the graph on the best provider that starts, and why a better one did not."""
+    reason = ''
+    for first in range(len(providers)):
+        try:
+            return _start(path, providers[first:], config), reason
+        except _ORT_ERRORS as error:
+            if first == len(providers) - 1:
+                raise BundleError(f'{path} is not a graph that can be opened: {error}') from error
+            reason = reason or _SOURCE_LINE.sub('', str(error).splitlines()[0])
+    raise ValueError(f'this onnxruntime offers none of {list(PROVIDERS.values())}')
+
+
+def _start(path: Path, providers: Sequence[str], config: SessionConfig) -> ort.InferenceSession:
+    with redirect_stdout(sys.stderr):  # where onnxruntime prints which libraries it lacks
+        if PROVIDERS['cuda'] in providers:
+            _load_cuda()
+        return ort.InferenceSession(
+            path,
+            config.options(),
+            providers=list(providers),
+            provider_options=_provider_options(providers, path, config),
+            disabled_optimizers=SLOWER if providers == [PROVIDERS['cpu']] else None,
+            enable_fallback=0,  # it would forget the options, and try one other device only
+        )
 
 
 def _provider_options(
@@ -174,8 +213,13 @@ def _provider_options(
     if PROVIDERS['tensorrt'] not in providers:
         return [{} for _ in providers]
     options = tensorrt_options(graph, config)
-    if 'trt_engine_cache_path' in options:
-        Path(options['trt_engine_cache_path']).mkdir(parents=True, exist_ok=True)
+    if folder := options.get('trt_engine_cache_path'):
+        try:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ValueError(
+                f'tensorrt_cache {str(config.tensorrt_cache)!r} is no folder to write to: {error}'
+            ) from error
     return [options if name == PROVIDERS['tensorrt'] else {} for name in providers]
 
 

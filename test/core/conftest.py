@@ -17,10 +17,11 @@ import gzip
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
@@ -267,3 +268,56 @@ def official_shapes() -> dict[str, dict[str, tuple[int, ...]]]:
         shape = () if sizes == 'scalar' else tuple(int(size) for size in sizes.split('x'))
         networks.setdefault(preset, {})[name] = shape
     return networks
+
+
+CPU, CUDA, TENSORRT = (f'{name}ExecutionProvider' for name in ('CPU', 'CUDA', 'Tensorrt'))
+
+
+def offer_gpus(monkeypatch: pytest.MonkeyPatch, session: type[ort.InferenceSession]) -> None:
+    """Let onnxruntime offer TensorRT and CUDA, and open its graphs as this class."""
+    monkeypatch.setattr(ort, 'get_available_providers', lambda: [TENSORRT, CUDA, CPU])
+    monkeypatch.setattr(ort, 'InferenceSession', session)
+    monkeypatch.setattr('pavenet_core.runtime.session._load_cuda', lambda: None)
+
+
+def break_gpus(monkeypatch: pytest.MonkeyPatch, is_silent: bool) -> None:
+    """Offer GPUs that do not start: with an error, or just left out."""
+
+    class Session(ort.InferenceSession):
+        def __init__(self, path: Path, options: Any, *, providers: list[str], **_: Any) -> None:
+            if providers != [CPU] and not is_silent:
+                raise RuntimeError(f'/a/b.cc:7 void f(int) [with T = int] {providers[0]} fails\n.')
+            super().__init__(path, options, providers=[CPU])
+
+    offer_gpus(monkeypatch, Session)
+
+
+def pretend_gpus(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Offer GPUs that seem to work, on the CPU; return what each graph was opened with."""
+    opened = []
+
+    class Session(ort.InferenceSession):
+        def __init__(self, path: Path, options: Any, **asked: Any) -> None:
+            super().__init__(path, options, providers=[CPU])
+            self._asked = asked
+            opened.append(asked | {'graph': path.stem})
+
+        def get_providers(self) -> list[str]:
+            return list(self._asked['providers'])
+
+    offer_gpus(monkeypatch, Session)
+    bind = ort.IOBinding.bind_output
+    monkeypatch.setattr(ort.IOBinding, 'bind_output', lambda self, name, _: bind(self, name))
+    return opened
+
+
+@pytest.fixture
+def broken_gpus(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
+    """Give what makes onnxruntime offer GPUs that do not start."""
+    return lambda is_silent: break_gpus(monkeypatch, is_silent)
+
+
+@pytest.fixture
+def pretended_gpus(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Give what each graph was opened with, on GPUs that are none."""
+    return pretend_gpus(monkeypatch)

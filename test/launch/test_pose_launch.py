@@ -202,6 +202,15 @@ def test_a_node_that_can_not_be_configured_lives_and_says_why(
     assert 'waiting' not in running.said  # of level info
 
 
+def test_to_build_engines_the_node_only_starts_and_ends(
+    launch: Callable[..., Launch], stand_in: Path
+) -> None:
+    running = launch(f'model:={stand_in}', 'device:=cpu', 'build_only:=true')
+    running.wait_for_words('pose_node: cannot build engines: there are no engines to build')
+    running.wait_for_words('process has died')
+    assert running.process.wait(30) == 0
+
+
 @pytest.mark.parametrize('argument', ['params_file', 'fastdds_profile'])
 def test_a_file_that_is_not_there_ends_the_launch_with_a_sentence(
     launch: Callable[..., Launch], argument: str

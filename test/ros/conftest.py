@@ -28,6 +28,19 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_stand_in(tmp_path_factory.mktemp('stand_in'), 3)
 
 
+@pytest.fixture
+def broken_gpus(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
+    """Give what makes onnxruntime offer GPUs that do not start, as to the core tests."""
+    break_gpus = runpy.run_path(str(CORE_FIXTURES))['break_gpus']
+    return lambda is_silent: break_gpus(monkeypatch, is_silent)
+
+
+@pytest.fixture
+def pretended_gpus(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Give what each graph was opened with, on GPUs that are none."""
+    return runpy.run_path(str(CORE_FIXTURES))['pretend_gpus'](monkeypatch)
+
+
 def gray_image(
     stamp_ns: int,
     brightness: int = 100,

@@ -25,7 +25,9 @@ from pavenet_ros.parameters import (
 SUCCESS = TransitionCallbackReturn.SUCCESS
 Maker = Callable[..., Any]
 ROOT = Path(__file__).parents[2]
-DEFAULTS = NodeParameters(**{row.name: row.default for row in TABLE} | {'cameras': ('',)})
+DEFAULTS = NodeParameters(
+    **{row.name: row.default for row in TABLE} | {'cameras': ('',), 'image_size': (640, 480)}
+)
 
 
 def test_table_is_the_dataclass() -> None:
@@ -63,6 +65,8 @@ def test_defaults_are_good() -> None:
         ({'image_qos': 'best'}, "one of auto, reliable, best_effort, got 'best'"),
         ({'image_transport': ''}, "one of raw, compressed, got ''"),
         ({'device': 'gpu'}, "one of auto, cpu, cuda, tensorrt, got 'gpu'"),
+        ({'image_size': (640,)}, r'a width and a height in pixels, got \[640\]'),
+        ({'image_size': (640, 0)}, r'got \[640, 0\]'),
         ({'cameras': ()}, 'cameras is empty'),
         ({'cameras': ('front', '')}, "cameras has ''"),
         ({'cameras': ('front cam',)}, "cameras has 'front cam'"),
@@ -111,6 +115,7 @@ BAD_VALUES = [
     ('image_qos', 'best'),
     ('image_transport', 'theora'),
     ('device', 'gpu'),
+    ('image_size', [640, 480, 3]),
     ('cameras', ['a', 'a']),
     ('model', 3),
     ('always_infer', 'yes'),

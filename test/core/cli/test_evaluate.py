@@ -55,6 +55,7 @@ def test_the_accuracy_is_printed_and_written(
     assert report['images'] == 1
     assert [report[name] for name in ('AP', 'AP50', 'AP75', 'AR')] == pytest.approx([1] * 4)
     text = capsys.readouterr().out
+    assert '\nby CPUExecutionProvider\n' in text
     assert 'stand-in on 1 images' in text
     assert 'AP_medium' in text
 

@@ -33,6 +33,7 @@ def facts_of(
     packages: tuple[str, ...] = ('onnxruntime',),
     libraries: tuple[str, ...] = (),
     providers: tuple[str, ...] = (CPU,),
+    not_started: tuple[str, ...] = (),
     free: int = 2**40,
 ) -> dict[str, Fact]:
     known = {**THERE, **(modules or {})}
@@ -44,6 +45,10 @@ def facts_of(
             package=lambda name: name in packages,
             library=lambda name: f'lib{name}.so' if name in libraries else None,
             providers=lambda: list(providers),
+            started=lambda: (
+                tuple(name for name in providers if name not in not_started),
+                not_started,
+            ),
             free_bytes=lambda _: free,
         )
     )
@@ -104,6 +109,15 @@ def test_an_idle_gpu_is_seen(tmp_path: Path) -> None:
     assert facts_of(tmp_path, providers=(CUDA, CPU))['providers'].remedy == ''
 
 
+def test_a_device_that_was_built_in_but_does_not_start_is_seen(tmp_path: Path) -> None:
+    assert facts_of(tmp_path)['device'] == Fact('device', f'auto runs on {CPU}')
+    built_in = {'providers': (CUDA, CPU), 'not_started': (CUDA,)}
+    fact = facts_of(tmp_path, **built_in)['device']
+    assert fact == Fact('device', f'auto runs on {CPU}; {CUDA} did not start')
+    plug_in_a_gpu(tmp_path)
+    assert 'CUDA and TensorRT below' in facts_of(tmp_path, **built_in)['device'].remedy
+
+
 def test_a_jetson_is_told_of_its_own_wheels(tmp_path: Path) -> None:
     make_a_jetson(tmp_path, '36.4.3')
     facts = facts_of(tmp_path)
@@ -146,7 +160,7 @@ def test_cv_bridge_missing_or_broken_by_numpy(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_named(tmp_path: Path) -> None:
-    assert '--trt-cache' in facts_of(tmp_path, free=2**20)['disk'].remedy
+    assert '--tensorrt-cache' in facts_of(tmp_path, free=2**20)['disk'].remedy
     assert facts_of(tmp_path, free=2**31)['disk'].found.startswith('2.0 GiB free')
 
 
@@ -172,6 +186,7 @@ def test_this_machine_in_lines_and_as_json(capsys: pytest.CaptureFixture[str]) -
     lines = capsys.readouterr().out.splitlines()
     assert [line[:14].strip() for line in lines] == names
     assert CPU in next(line for line in lines if line.startswith('providers'))
+    assert CPU in next(line for line in lines if line.startswith('device'))
 
 
 def test_it_runs_without_torch(run_pavenet: Callable[..., object], tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
@@ -40,7 +41,7 @@ def test_outputs_come_by_name_in_any_order(stand_in: Path) -> None:
     tensors |= {'valid_ratios': np.ones((1, 2, 2), np.float32)}
     found = graph(tensors)
     assert set(found) == {'keypoints', 'sigmas'}
-    assert found['keypoints'].shape == (1, 2, 17, 2)
+    assert found['keypoints'].numpy().shape == (1, 2, 17, 2)
     assert graph.providers == (CPU,)
 
 
@@ -121,12 +122,47 @@ def test_a_device_that_does_not_start_is_refused(stand_in: Path) -> None:
     graph._check_device('auto')
 
 
-def test_each_graphs_tensorrt_engines_have_a_folder_of_their_own(tmp_path: Path) -> None:
+@pytest.mark.parametrize('is_silent', [False, True])
+def test_auto_goes_on_with_what_starts_and_tells_what_did_not(
+    is_silent: bool, stand_in: Path, broken_gpus: Callable[[bool], None]
+) -> None:
+    broken_gpus(is_silent)
+    graph = open_joint_decoder(stand_in, SessionConfig(device='auto'))
+    assert graph.providers == (CPU,)
+    assert graph.not_started == (TENSORRT, CUDA)
+    assert open_joint_decoder(stand_in).not_started == ()
+
+
+@pytest.mark.parametrize(('is_silent', 'words'), [(False, rf'\({CUDA} fails\), '), (True, ', ')])
+def test_a_named_device_that_does_not_start_is_refused_in_one_line(
+    is_silent: bool, words: str, stand_in: Path, broken_gpus: Callable[[bool], None]
+) -> None:
+    broken_gpus(is_silent)
+    sentence = rf"'cuda' could not be started ?{words}onnxruntime would run on \['{CPU}'\]"
+    with pytest.raises(ValueError, match=sentence) as caught:
+        open_joint_decoder(stand_in, SessionConfig(device='cuda'))
+    assert '\n' not in str(caught.value)
+
+
+def test_a_broken_file_is_told_from_a_broken_device(
+    tmp_path: Path, write_bundle: Callable[..., Path], broken_gpus: Callable[[bool], None]
+) -> None:
+    broken_gpus(False)
+    (write_bundle(tmp_path) / 'joint_decoder.onnx').write_bytes(b'')
+    with pytest.raises(BundleError, match=r'joint_decoder\.onnx is not a graph'):
+        open_joint_decoder(tmp_path, SessionConfig(device='auto'))
+
+
+def test_each_graphs_tensorrt_engines_have_a_folder_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     graph = tmp_path / 'pose_decoder.onnx'
-    config = SessionConfig(trt_cache=tmp_path / 'engines', trt_fp16=True)
+    config = SessionConfig(tensorrt_cache=tmp_path / 'engines', tensorrt_fp16=True)
     folders = []
-    for weights in (b'old', b'new', b'old'):
+    for weights in (b'old', b'new', b'old', b'old'):
         graph.write_bytes(weights)
+        if len(folders) == 3:
+            monkeypatch.setattr(ort, '__version__', '9.9.9')
         options = tensorrt_options(graph, config)
         assert options.pop('trt_fp16_enable') == 'True'
         assert options.pop('trt_engine_cache_enable') == 'True'
@@ -134,9 +170,35 @@ def test_each_graphs_tensorrt_engines_have_a_folder_of_their_own(tmp_path: Path)
         assert len(set(options.values())) == 1
         folders.append(Path(options['trt_engine_cache_path']))
     assert folders[0] == folders[2] != folders[1]
+    assert folders[3] not in folders[:3]
     assert {folder.parent for folder in folders} == {tmp_path / 'engines'}
 
 
 def test_without_a_folder_tensorrt_keeps_nothing(tmp_path: Path) -> None:
     options = tensorrt_options(tmp_path / 'pose_decoder.onnx', SessionConfig())
     assert options == {'trt_fp16_enable': 'False'}
+
+
+def test_tensorrt_gets_its_options_and_its_folder(
+    stand_in: Path, tmp_path: Path, pretended_gpus: list[dict[str, Any]]
+) -> None:
+    config = SessionConfig('tensorrt', tensorrt_cache=tmp_path / 'new' / 'engines')
+    assert open_joint_decoder(stand_in, config).providers == (TENSORRT, CUDA, CPU)
+    (opened,) = pretended_gpus
+    assert opened['providers'] == [TENSORRT, CUDA, CPU]
+    assert not opened['enable_fallback']  # onnxruntime's own knows neither options nor order
+    options, *others = opened['provider_options']
+    assert options == tensorrt_options(stand_in / 'joint_decoder.onnx', config)
+    assert Path(options['trt_engine_cache_path']).is_dir()
+    assert others == [{}, {}]
+
+
+def test_an_impossible_folder_of_engines_is_one_sentence(
+    stand_in: Path, tmp_path: Path, pretended_gpus: list[dict[str, Any]]
+) -> None:
+    (tmp_path / 'file').touch()
+    config = SessionConfig('tensorrt', tensorrt_cache=tmp_path / 'file')
+    with pytest.raises(ValueError, match=r"tensorrt_cache '.*file' is no folder to write to"):
+        open_joint_decoder(stand_in, config)
+    config = SessionConfig('cuda', tensorrt_cache=tmp_path / 'file')
+    assert open_joint_decoder(stand_in, config).providers == (CUDA, CPU)
