@@ -29,14 +29,16 @@ def quantise_to_int8(
     bundle: Bundle, images: Iterable[Image], path: Path, on_image: Callable[[], object]
 ) -> BundleMetadata:
     """
-    Write the bundle anew, the convolutions of its spatial encoder in int8.
+    Write the bundle anew, the convolutions of its spatial encoder in int8; of a pyramid's the trunk's
+    alone, since its narrow maps of stride 4 lose much and gain nothing.
 
     images    (h, w, 3) uint8 BGR, of any size: what the robot will see
     on_image  called after each
     """
     _check(bundle, path)
     source = bundle.graph('spatial_encoder')
-    nodes = nodes_to_shrink(onnx.load(source).graph, INT8_SEEDS)
+    within = 'backbone' if bundle.metadata.pyramid else ''
+    nodes = nodes_to_shrink(onnx.load(source).graph, INT8_SEEDS, within)
     if not nodes:
         raise ValueError(f'{source} has no convolution, so int8 would change nothing')
     path.mkdir(parents=True, exist_ok=True)
@@ -70,15 +72,20 @@ def convert_to_fp16(bundle: Bundle, path: Path) -> BundleMetadata:
     return _complete(bundle, path, 'fp16', [f'{name}.onnx' for name in GRAPHS])
 
 
-def nodes_to_shrink(graph: onnx.GraphProto, seeds: frozenset[str]) -> list[str]:
-    """Return the nodes of these kinds, and those that only join or cut off what they give."""
+def nodes_to_shrink(graph: onnx.GraphProto, seeds: frozenset[str], within: str = '') -> list[str]:
+    """
+    Return the nodes of these kinds, and those that only join or cut off what they give.
+
+    within  only seeds with a tensor of which this is in the name
+    """
     constants = {tensor.name for tensor in graph.initializer}
     results = {output.name for output in graph.output}  # keep their type
     names, made = [], set[str]()
     for node in graph.node:
         inputs = {name for name in node.input if name and name not in constants}
         joins = node.op_type in JOINING and inputs and inputs <= made
-        if (node.op_type in seeds or joins) and results.isdisjoint(node.output):
+        seed = node.op_type in seeds and any(within in name for name in node.input)
+        if (seed or joins) and results.isdisjoint(node.output):
             names.append(node.name)
             made.update(node.output)
     return names

@@ -1,5 +1,6 @@
 """Write the graphs, and prove each against torch."""
 
+import copy
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
@@ -16,6 +17,7 @@ from pavenet_core import __version__
 from pavenet_core.bundle import BundleError, BundleMetadata, save_metadata
 from pavenet_core.config import ModelConfig
 from pavenet_core.export.blocks import decoders
+from pavenet_core.export.fold import fold_batch_norms
 from pavenet_core.export.graphs import Graph, example_graphs
 from pavenet_core.model import PaveNet
 
@@ -43,6 +45,9 @@ def export_bundle(
     """
     decoders(model)
     model = model.eval()
+    if model.config.scales > 1:
+        model = copy.deepcopy(model)
+        fold_batch_norms(model.backbone.trunk)
     # Of unaligned sizes the exporter cannot prove that a level's size follows from the picture's.
     alignment = max(model.config.input_alignment, MIN_ALIGNMENT)
     model.config = replace(model.config, input_alignment=alignment)

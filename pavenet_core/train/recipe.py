@@ -34,7 +34,8 @@ class Recipe:
                      `batch` windows a process is accumulated
     average          decay of the weights' moving average, which is what is kept; 0 has none
     frozen           what of the trunk stays as given: 'authors' (of a ResNet the stem, the first
-                     stage and all batch norms' weights; of others nothing), 'trunk' or 'nothing'.
+                     stage and all batch norms' weights; of others nothing), 'trunk' (all of it,
+                     with a pyramid also that and its peaks' heads) or 'nothing'.
                      Batch norms of a trunk always keep their statistics
     class_weight, keypoint_weight, oks_weight, proposals_per_person, match_costs
                      as `Criterion` takes them
@@ -197,7 +198,7 @@ COMPACT = Recipe(
     update_windows=64,
     batch=64,
     average=0.998,
-    frozen='nothing',
+    frozen='trunk',
     class_weight=2.0,
     oks_weight=2.0,
     match_costs=MatchCosts(classification=3.0, keypoint=10.0, oks=4.0),
