@@ -29,8 +29,9 @@ def quantise_to_int8(
     bundle: Bundle, images: Iterable[Image], path: Path, on_image: Callable[[], object]
 ) -> BundleMetadata:
     """
-    Write the bundle anew, the convolutions of its spatial encoder in int8; of a pyramid's the trunk's
-    alone, since its narrow maps of stride 4 lose much and gain nothing.
+    Write the bundle anew, the convolutions of its spatial encoder in int8.
+
+    Of a pyramid only those of the trunk: its narrow maps of stride 4 lose much and gain nothing.
 
     images    (h, w, 3) uint8 BGR, of any size: what the robot will see
     on_image  called after each
