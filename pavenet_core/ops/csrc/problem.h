@@ -37,7 +37,7 @@ enum class Adding { kSingly, kByWarp, kByBlock };
 
 constexpr int kStrip = 8;       // rows
 constexpr int kBuckets = 2048;  // of a block's cells
-constexpr int kGroupingBytes = kBuckets * (sizeof(int) + sizeof(short)) + 16;
+constexpr int kListBytes = kBuckets * (sizeof(int) + sizeof(short)) + 16;
 
 // A slot is the threads of one warp that make one head of one query: `splits` groups, which share
 // the samples, of `lanes` threads, which share the channels. All powers of two.

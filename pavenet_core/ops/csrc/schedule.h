@@ -23,10 +23,10 @@ constexpr Plan kPlans[] = {{true, Adding::kSingly, 256, false, false, 1},
 constexpr int kNumPlans = sizeof(kPlans) / sizeof(kPlans[0]);
 
 // Bytes of shared memory for one sample: its four tokens, one or two quads of numbers, and what
-// groups its corners by cell.
+// lists its corners by cell.
 inline int sample_bytes(const Schedule& cut, int accumulator_bytes, bool backward) {
-  const int grouping = cut.adding == Adding::kByBlock ? 4 * sizeof(short) : 0;
-  if (backward) return 16 + 8 * accumulator_bytes + grouping;
+  const int lists = cut.adding == Adding::kByBlock ? 4 * sizeof(short) : 0;
+  if (backward) return 16 + 8 * accumulator_bytes + lists;
   return cut.staged ? 16 + 4 * accumulator_bytes : 0;
 }
 
@@ -55,10 +55,10 @@ inline Schedule schedule(const Problem& problem, int plan, int element_bytes,
     ++cut.slot_bits;
   }
   const int bytes = (samples | 1) * sample_bytes(cut, accumulator_bytes, backward);
-  const int once = backward && cut.adding == Adding::kByBlock ? kGroupingBytes : 0;
+  const bool lists = backward && cut.adding == Adding::kByBlock;
+  const int row = lists ? kVectorBytes / element_bytes * accumulator_bytes << cut.lane_bits : 0;
   const auto shared = [&] {
-    const int slots = cut.threads >> cut.slot_bits;
-    return slots * bytes + (once ? once + 4 * slots : 0);
+    return (cut.threads >> cut.slot_bits) * (bytes + row) + (lists ? kListBytes : 0);
   };
   while (shared() > kSharedBytes && cut.threads > kWarp) cut.threads /= 2;
   while (shared() > kSharedBytes && (1 << cut.slot_bits) < kWarp) ++cut.slot_bits;

@@ -1,6 +1,7 @@
 #include "numbers.h"
 
 #include "backward.h"
+#include "by_block.h"
 #include "dispatch.h"
 
 namespace pavenet {
@@ -12,7 +13,12 @@ __global__ void __launch_bounds__(256, 3)
                     const T* upstream, const T* value, const Accumulator<T>* locations,
                     const W* weights, Gradients<Accumulator<T>> gradients) {
   extern __shared__ __align__(16) char shared[];
-  backward<T, W, kAdding>(problem, cut, upstream, value, locations, weights, gradients, shared);
+  if constexpr (kAdding == Adding::kByBlock) {
+    backward_by_block<T, W>(problem, cut, upstream, value, locations, weights, gradients, shared);
+  } else {
+    constexpr bool kMerged = kAdding == Adding::kByWarp;
+    backward<T, W, kMerged>(problem, cut, upstream, value, locations, weights, gradients, shared);
+  }
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include "cuda.h"
 
 #include "backward.h"
+#include "by_block.h"
 #include "dispatch.h"
 #include "forward.h"
 
@@ -54,9 +55,9 @@ int launch_backward(const Problem& problem, const Schedule& cut, const Inputs& i
     const Gradients<A> gradients{static_cast<A*>(value_gradient),
                                  static_cast<A*>(location_gradient), weight_gradient};
     simulated::launch(cut.blocks, cut.threads, cut.shared_bytes, [&](char* shared) {
-      auto kernel = backward<T, W, Adding::kSingly>;
-      if (cut.adding == Adding::kByWarp) kernel = backward<T, W, Adding::kByWarp>;
-      if (cut.adding == Adding::kByBlock) kernel = backward<T, W, Adding::kByBlock>;
+      auto kernel = backward<T, W, false>;
+      if (cut.adding == Adding::kByWarp) kernel = backward<T, W, true>;
+      if (cut.adding == Adding::kByBlock) kernel = backward_by_block<T, W>;
       kernel(problem, cut, static_cast<const T*>(upstream), static_cast<const T*>(inputs.value),
              static_cast<const A*>(inputs.locations), static_cast<const W*>(inputs.weights),
              gradients, shared);
