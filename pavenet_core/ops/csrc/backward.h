@@ -91,7 +91,8 @@ __device__ void backward(const Problem& problem, const Schedule& cut, const T* u
     accumulate<T, kMerged>(problem, at, upstream, value, gradients.value, channel, kept);
   }
   __syncwarp();
-  write_sums(samples, at, kept, gradients.locations, static_cast<W*>(gradients.weights));
+  write_sums(samples, at, kept.where, kept.sums, gradients.locations,
+             static_cast<W*>(gradients.weights));
 }
 
 }  // namespace pavenet

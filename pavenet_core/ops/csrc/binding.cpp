@@ -126,7 +126,7 @@ struct Call {
     const Schedule cut = schedule(
         problem, static_cast<int>(plan), static_cast<int>(value.element_size()),
         static_cast<int>(locations.element_size()), multiprocessors(), backward);
-    TORCH_CHECK(cut.shared_bytes <= kSharedBytes, "too many samples of a head of a query: ",
+    TORCH_CHECK(cut.shared_bytes <= kMostSharedBytes, "too many samples of a head of a query: ",
                 problem.samples());
     return cut;
   }

@@ -16,27 +16,16 @@ struct Gradients {
 template <typename A>
 struct Kept {
   Corners* corners;
-  Quad<A>* where;  // x, y, weight, slot
+  Quad<A>* where;  // x, y, weight
   Quad<A>* sums;   // `derivatives` of the dot products
 
-  __device__ static int slot_stride(const Problem& problem) { return problem.samples() | 1; }
-
-  Kept() = default;
   __device__ Kept(const Problem& problem, const Place& at, char* shared) {
-    const int stride = slot_stride(problem);
+    const int stride = problem.samples() | 1;
     Corners* const first = reinterpret_cast<Corners*>(shared);
     Quad<A>* const quads = reinterpret_cast<Quad<A>*>(first + at.slots * stride);
     corners = first + at.slot * stride;
     where = quads + at.slot * stride;
     sums = quads + (at.slots + at.slot) * stride;
-  }
-
-  __device__ Kept of_first_slot(int samples_before) const {
-    Kept kept;
-    kept.corners = corners - samples_before;
-    kept.where = where - samples_before;
-    kept.sums = sums - samples_before;
-    return kept;
   }
 };
 
@@ -59,23 +48,22 @@ __device__ Accumulator<T>* gradient_of(const Problem& problem, const Place& at,
   return gradient + (tokens * problem.heads + at.head) * problem.channels;
 }
 
-// Write the gradients of locations and weights.
+// Write the gradients of locations and weights: `where` has x, y and weight of a slot's samples,
+// `sums` their `derivatives`.
 template <typename A, typename W>
-__device__ void write_sums(const Samples& samples, const Place& at, const Kept<A>& kept,
-                           A* locations, W* weights) {
+__device__ void write_sums(const Samples& samples, const Place& at, const Quad<A>* where,
+                           const Quad<A>* sums, A* locations, W* weights) {
   const bool softmax = samples.problem.softmax;
   A mean = 0;  // of the derivatives by weight, which the softmax takes off
-  for (int i = at.rank; i < at.samples; i += at.threads) {
-    mean += kept.where[i].of[2] * kept.sums[i].of[0];
-  }
+  for (int i = at.rank; i < at.samples; i += at.threads) mean += where[i].of[2] * sums[i].of[0];
   mean = softmax ? sum_over(mean, 1, at.threads) : A(0);
   for (int i = at.rank; i < at.samples; i += at.threads) {
-    const A weight = kept.where[i].of[2], by_weight = kept.sums[i].of[0] - mean;
+    const A weight = where[i].of[2], by_weight = sums[i].of[0] - mean;
     const long long index = samples.index(i);
     const Level& map = samples.level(i);
     narrow(softmax ? weight * by_weight : by_weight, weights + index);
-    locations[2 * index] = weight * map.width * kept.sums[i].of[1];
-    locations[2 * index + 1] = weight * map.height * kept.sums[i].of[2];
+    locations[2 * index] = weight * map.width * sums[i].of[1];
+    locations[2 * index + 1] = weight * map.height * sums[i].of[2];
   }
 }
 

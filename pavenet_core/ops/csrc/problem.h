@@ -14,6 +14,7 @@ constexpr int kMaxSamples = 1024;  // frames * levels * points
 constexpr int kWarp = 32;
 constexpr int kVectorBytes = 16;  // what one thread reads at once
 constexpr int kSharedBytes = 48 * 1024;
+constexpr int kMostSharedBytes = 64 * 1024;  // if asked for
 constexpr int kLineBytes = 128;  // of the cache
 
 struct Level {
@@ -37,7 +38,7 @@ enum class Adding { kSingly, kByWarp, kByBlock };
 
 constexpr int kStrip = 8;       // rows
 constexpr int kBuckets = 2048;  // of a block's cells
-constexpr int kListBytes = kBuckets * (sizeof(int) + sizeof(short)) + 16;
+constexpr int kListBytes = kBuckets * (sizeof(int) + sizeof(short)) + 16;  // beside corners
 
 // A slot is the threads of one warp that make one head of one query: `splits` groups, which share
 // the samples, of `lanes` threads, which share the channels. All powers of two.

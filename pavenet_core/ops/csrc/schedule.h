@@ -1,6 +1,7 @@
 // How a call is cut into blocks and threads. Host only.
 #pragma once
 
+#include "corner.h"
 #include "problem.h"
 
 namespace pavenet {
@@ -22,11 +23,14 @@ constexpr Plan kPlans[] = {{true, Adding::kSingly, 256, false, false, 1},
                            {true, Adding::kSingly, 256, true, true, 2}};
 constexpr int kNumPlans = sizeof(kPlans) / sizeof(kPlans[0]);
 
-// Bytes of shared memory for one sample: its four tokens, one or two quads of numbers, and what
-// lists its corners by cell.
+// Bytes of shared memory for one sample: its four tokens and one or two quads of numbers, or its
+// corners in lists and a quad.
 inline int sample_bytes(const Schedule& cut, int accumulator_bytes, bool backward) {
-  const int lists = cut.adding == Adding::kByBlock ? 4 * sizeof(short) : 0;
-  if (backward) return 16 + 8 * accumulator_bytes + lists;
+  const bool wide = accumulator_bytes == sizeof(double);
+  if (backward && cut.adding == Adding::kByBlock) {
+    return 4 * (wide ? sizeof(Corner<double>) : sizeof(Corner<float>)) + 4 * accumulator_bytes;
+  }
+  if (backward) return 16 + 8 * accumulator_bytes;
   return cut.staged ? 16 + 4 * accumulator_bytes : 0;
 }
 
@@ -60,8 +64,9 @@ inline Schedule schedule(const Problem& problem, int plan, int element_bytes,
   const auto shared = [&] {
     return (cut.threads >> cut.slot_bits) * (bytes + row) + (lists ? kListBytes : 0);
   };
-  while (shared() > kSharedBytes && cut.threads > kWarp) cut.threads /= 2;
-  while (shared() > kSharedBytes && (1 << cut.slot_bits) < kWarp) ++cut.slot_bits;
+  const int most = lists ? kMostSharedBytes : kSharedBytes;
+  while (shared() > most && cut.threads > kWarp) cut.threads /= 2;
+  while (shared() > most && (1 << cut.slot_bits) < kWarp) ++cut.slot_bits;
   cut.shared_bytes = shared();
   const int slots = cut.threads >> cut.slot_bits;
   const auto share_a_line = [&](int heads) {

@@ -35,6 +35,9 @@ int launch_backward(const Problem& problem, const Schedule& cut, const Inputs& i
     auto kernel = backward_kernel<T, W, Adding::kSingly>;
     if (cut.adding == Adding::kByWarp) kernel = backward_kernel<T, W, Adding::kByWarp>;
     if (cut.adding == Adding::kByBlock) kernel = backward_kernel<T, W, Adding::kByBlock>;
+    if (cut.shared_bytes > kSharedBytes) {
+      cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kMostSharedBytes);
+    }
     kernel<<<cut.blocks, cut.threads, cut.shared_bytes, static_cast<cudaStream_t>(stream)>>>(
         problem, cut, static_cast<const T*>(upstream), static_cast<const T*>(inputs.value),
         static_cast<const A*>(inputs.locations), static_cast<const W*>(inputs.weights),
