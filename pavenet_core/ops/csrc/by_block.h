@@ -3,34 +3,47 @@
 #pragma once
 
 #include "adding.h"
-#include "corner.h"
+#include "lists.h"
 #include "kept.h"
 
 namespace pavenet {
 
-// A thread's vector of the output gradient.
+constexpr int kEight = 8;  // channels of a thread, which their number is a multiple of
+
 template <typename T>
-struct alignas(16) Upstream {
-  Accumulator<T> of[kVector<T>];
-};
+__device__ void read_eight(const char* channels, int token, int token_bytes,
+                           uint4 (&bits)[kEight / kVector<T>]) {
+#pragma unroll
+  for (int j = 0; j < kEight / kVector<T>; ++j) {
+    bits[j] = read(channels + j * kVectorBytes, token, token_bytes);
+  }
+}
+template <typename T>
+__device__ void unpack_eight(const uint4 (&bits)[kEight / kVector<T>],
+                             Accumulator<T> (&x)[kEight]) {
+#pragma unroll
+  for (int j = 0; j < kEight / kVector<T>; ++j) {
+    Accumulator<T> part[kVector<T>];
+    unpack<T>(bits[j], part);
+    for (int c = 0; c < kVector<T>; ++c) x[j * kVector<T> + c] = part[c];
+  }
+}
 
 // In shared memory. A bucket may hold several cells.
-template <typename T>
+template <typename A>
 struct Lists {
-  using A = Accumulator<T>;
-
   Corner<A>* corners;  // by slot and sample
   Quad<A>* dots;       // dot products of output gradient and the values of a sample's four corners
-  Upstream<T>* rows;   // by slot and lane
+  Quad<A>* rows;       // output gradients, by slot, half of eight channels, and lane
   int* first;          // corner, by bucket; -1: none
   int* count;          // of buckets in use
   short* occupied;     // buckets in use
 
-  __device__ Lists(int samples, int vectors, char* shared) {
+  __device__ Lists(int samples, int quads, char* shared) {
     corners = reinterpret_cast<Corner<A>*>(shared);
     dots = reinterpret_cast<Quad<A>*>(corners + 4 * samples);
-    rows = reinterpret_cast<Upstream<T>*>(dots + samples);
-    first = reinterpret_cast<int*>(rows + vectors);
+    rows = dots + samples;
+    first = reinterpret_cast<int*>(rows + quads);
     count = first + kBuckets;
     occupied = reinterpret_cast<short*>(count + 4);
   }
@@ -49,29 +62,46 @@ struct Lists {
   }
 };
 
-// Go through all lists for one thread's vector of channels, in step with its warp.
+// How the threads of a block share its lists: `lanes` of them go through a list, eight channels
+// each.
+struct Walk {
+  int lanes, lane, group, groups, row_length;
+
+  __device__ Walk(const Problem& problem, const Place& at) {
+    const int thread = at.slot * at.threads + at.rank;
+    lanes = list_lanes(problem);
+    lane = thread & (lanes - 1);
+    group = thread / lanes;
+    groups = at.slots * at.threads / lanes;
+    row_length = row_quads(problem);
+  }
+};
+
+// Go through all lists for a thread's eight channels, in step with its warp.
 template <typename T>
-__device__ void accumulate_lists(const Problem& problem, const Place& at,
-                                 const Lists<T>& lists, const T* value,
+__device__ void accumulate_lists(const Problem& problem, const Place& at, const Walk& walk,
+                                 const Lists<Accumulator<T>>& lists, const T* value,
                                  Accumulator<T>* gradient, int channel) {
   using A = Accumulator<T>;
-  const bool mine = channel < problem.channels, again = channel >= at.lanes * kVector<T>;
-  const int count = *lists.count, groups = at.slots * at.splits, lanes = at.lanes;
+  const bool mine = channel < problem.channels, again = channel >= walk.lanes * kEight;
+  const int count = *lists.count, token_length = problem.heads * problem.channels;
   const char* const channels = head_of(problem, at, value) + channel * sizeof(T);
   A* const to = gradient_of<T>(problem, at, gradient) + channel;
-  const Upstream<T>* const rows = lists.rows + at.lane;
+  const Quad<A>* const rows = lists.rows + walk.lane;
   A* const dots = reinterpret_cast<A*>(lists.dots);
-  int list = at.slot * at.splits + at.split, ahead = -1, i = -1, token = -1;
-  uint4 bits = make_uint4(0, 0, 0, 0);  // of the cell ahead
-  A x[kVector<T>] = {}, sum[kVector<T>] = {};
+  int list = walk.group, ahead = -1, i = -1, token = -1;
+  uint4 bits[kEight / kVector<T>] = {};  // of the cell ahead
+  A x[kEight] = {}, sum[kEight] = {};
   const auto add = [&] {
-    if (mine && token >= 0) add_to(to + 1ll * token * (problem.heads * problem.channels), sum);
-    for (int c = 0; c < kVector<T>; ++c) sum[c] = 0;
+    if (mine && token >= 0) add_to(to + 1ll * token * token_length, sum);
+    for (int c = 0; c < kEight; ++c) sum[c] = 0;
   };
   const auto fetch = [&] {
     ahead = list < count ? lists.first[lists.occupied[list]] : -1;
-    list += groups;
-    if (mine && ahead >= 0) bits = read(channels, lists.corners[ahead].token, problem.token_bytes);
+    list += walk.groups;
+    if (mine && ahead >= 0) {
+      read_eight<T>(channels, lists.corners[ahead].token, problem.token_bytes, bits);
+    }
   };
   fetch();
   while (true) {
@@ -79,30 +109,37 @@ __device__ void accumulate_lists(const Problem& problem, const Place& at,
       add();
       i = ahead;
       token = lists.corners[i].token;
-      unpack<T>(bits, x);
+      unpack_eight<T>(bits, x);
       fetch();
     }
     if (!__any_sync(0xffffffffu, i >= 0)) break;
-    const Corner<A> corner = i < 0 ? Corner<A>{0, token, 0, -1} : lists.corners[i];
-    if (corner.token != token) {  // another cell in the same bucket
-      add();
-      token = corner.token;
-      if (mine) unpack<T>(read(channels, token, problem.token_bytes), x);
-    }
     A dot = 0;
+    int next = -1;
     if (i >= 0) {
-      const Upstream<T> y = rows[corner.row];
-      for (int c = 0; c < kVector<T>; ++c) {
-        dot += x[c] * y.of[c];
-        sum[c] += corner.share * y.of[c];
+      const Corner<A> corner = lists.corners[i];
+      if (corner.token != token) {  // another cell in the same bucket
+        add();
+        token = corner.token;
+        uint4 now[kEight / kVector<T>] = {};
+        if (mine) read_eight<T>(channels, token, problem.token_bytes, now);
+        unpack_eight<T>(now, x);
       }
+#pragma unroll
+      for (int j = 0; j < 2; ++j) {
+        const Quad<A> y = rows[corner.row + j * walk.lanes];
+        for (int c = 0; c < 4; ++c) {
+          dot += x[4 * j + c] * y.of[c];
+          sum[4 * j + c] += corner.share * y.of[c];
+        }
+      }
+      next = corner.next;
     }
 #pragma unroll
     for (int distance = 1; distance < kWarp; distance *= 2) {
-      if (distance < lanes) dot += __shfl_xor_sync(0xffffffffu, dot, distance);
+      if (distance < walk.lanes) dot += __shfl_xor_sync(0xffffffffu, dot, distance);
     }
-    if (i >= 0 && at.lane == 0) dots[i] = again ? dots[i] + dot : dot;
-    i = corner.next;
+    if (i >= 0 && walk.lane == 0) dots[i] = again ? dots[i] + dot : dot;
+    i = next;
   }
   add();
 }
@@ -118,8 +155,9 @@ __device__ void backward_by_block(const Problem& problem, const Schedule& cut, c
   const Weighting<A> weighting = pavenet::weighting<A>(samples, at, weights);
   const auto weight_of = [&](int i) { return weighting(widen(weights[samples.index(i)])); };
   const int stride = problem.samples() | 1, before = at.slot * stride;
-  const int row = at.slot * at.lanes, row_length = at.lanes * kVector<T>;
-  const Lists<T> lists(at.slots * stride, at.slots * at.lanes, shared);
+  const Walk walk(problem, at);
+  const int row = at.slot * walk.row_length;
+  const Lists<A> lists(at.slots * stride, at.slots * walk.row_length, shared);
   Quad<A>* const dots = lists.dots + before;
 
   lists.clear(at.slot * at.threads + at.rank, at.slots * at.threads);
@@ -132,17 +170,23 @@ __device__ void backward_by_block(const Problem& problem, const Schedule& cut, c
       lists.insert(4 * (before + i) + k, sample.corners.token[k], weight * sample.share(k), row);
     }
   }
-  for (int first = 0; first < problem.channels; first += row_length) {
-    const int channel = first + at.lane * kVector<T>;
-    Upstream<T> part{};
-    if (at.active && channel < problem.channels) {
-      const T* const begin = upstream + row_of(problem, at) + channel;
-      unpack<T>(read(reinterpret_cast<const char*>(begin), 0, 0), part.of);
-    }
+  for (int first = 0; first < problem.channels; first += walk.lanes * kEight) {
     if (first > 0) __syncthreads();
-    if (at.split == 0) lists.rows[row + at.lane] = part;
+    for (int lane = at.rank; lane < walk.lanes; lane += at.threads) {
+      const int channel = first + lane * kEight;
+      uint4 bits[kEight / kVector<T>] = {};
+      if (at.active && channel < problem.channels) {
+        const T* const begin = upstream + row_of(problem, at) + channel;
+        read_eight<T>(reinterpret_cast<const char*>(begin), 0, 0, bits);
+      }
+      A y[kEight];
+      unpack_eight<T>(bits, y);
+      lists.rows[row + lane] = {{y[0], y[1], y[2], y[3]}};
+      lists.rows[row + walk.lanes + lane] = {{y[4], y[5], y[6], y[7]}};
+    }
     __syncthreads();
-    accumulate_lists<T>(problem, at, lists, value, gradients.value, channel);
+    accumulate_lists<T>(problem, at, walk, lists, value, gradients.value,
+                        first + walk.lane * kEight);
   }
   __syncthreads();
   // The corners are done with; the slot's samples take their place.

@@ -1,7 +1,7 @@
 // How a call is cut into blocks and threads. Host only.
 #pragma once
 
-#include "corner.h"
+#include "lists.h"
 #include "problem.h"
 
 namespace pavenet {
@@ -60,7 +60,7 @@ inline Schedule schedule(const Problem& problem, int plan, int element_bytes,
   }
   const int bytes = (samples | 1) * sample_bytes(cut, accumulator_bytes, backward);
   const bool lists = backward && cut.adding == Adding::kByBlock;
-  const int row = lists ? kVectorBytes / element_bytes * accumulator_bytes << cut.lane_bits : 0;
+  const int row = lists ? 4 * accumulator_bytes * row_quads(problem) : 0;
   const auto shared = [&] {
     return (cut.threads >> cut.slot_bits) * (bytes + row) + (lists ? kListBytes : 0);
   };
