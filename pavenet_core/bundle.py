@@ -30,6 +30,8 @@ class BundleMetadata:
     max_people        pose queries, so the most people that can come out
     postprocess       from the network's numbers to people
     frame_interval_s  time between frames in training
+    pyramid           all decoder layers read the same maps of a frame, and queries have scores
+    pose_levels, joint_levels  which maps a decoder reads; all where empty
     """
 
     name: str
@@ -49,6 +51,9 @@ class BundleMetadata:
     training: Mapping[str, Any] = field(default_factory=dict)
     accuracy: Mapping[str, Any] = field(default_factory=dict)
     format: int = FORMAT
+    pyramid: bool = False
+    pose_levels: tuple[int, ...] = ()
+    joint_levels: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what no model can have, naming the value."""
@@ -72,11 +77,26 @@ class BundleMetadata:
         """Read what `to_json` wrote."""
         postprocess = PostprocessConfig(**data.get('postprocess', {}))
         skeleton = Skeleton.from_json(data['skeleton'])
-        return cls(**{**data, 'skeleton': skeleton, 'postprocess': postprocess})
+        levels = {name: tuple(data.get(name, ())) for name in ('pose_levels', 'joint_levels')}
+        return cls(**{**data, **levels, 'skeleton': skeleton, 'postprocess': postprocess})
+
+
+def key_names(metadata: BundleMetadata) -> list[str]:
+    """Return the names of what the pose decoder takes of the key frame beside value maps."""
+    return [*KEY_FEATURES, 'logits'] if metadata.pyramid else [*KEY_FEATURES]
+
+
+def encoder_names(metadata: BundleMetadata) -> list[str]:
+    """Return the names of all that the spatial encoder says of a frame."""
+    values = [*value_names('pose', metadata), *value_names('joint', metadata)]
+    return [*key_names(metadata), *dict.fromkeys(values)]
 
 
 def value_names(kind: str, metadata: BundleMetadata) -> list[str]:
     """Return the names of a frame's value maps for one decoder, `pose` or `joint`."""
+    if metadata.pyramid:
+        chosen = metadata.pose_levels if kind == 'pose' else metadata.joint_levels
+        return [f'map.{level}' for level in chosen or range(metadata.num_levels)]
     num_layers = metadata.num_pose_layers if kind == 'pose' else metadata.num_joint_layers
     levels = range(metadata.num_levels)
     return [f'{kind}_value.{layer}.{level}' for layer in range(num_layers) for level in levels]

@@ -19,6 +19,9 @@ class ModelConfig:
     backbone_norm     layer norm on each of those maps, as the authors' Swin has
     num_levels        maps after the neck; those beyond the backbone's come from stride-2
                       convolutions of its last map
+    pyramid           a convolutional pyramid of strides 4 to 32 stands for neck and encoder, as in
+                      MoveNet, and queries begin at the peaks of its heat maps; for CPUs
+    pose_levels, joint_levels  which maps a decoder reads, finest first; all where empty
     spatiotemporal_encoder  tokens gather from all frames already in the encoder (paper Eq. 1-2,
                       "STE"); nothing can then be encoded once and reused
     learned_poses     start from learned poses instead of the key frame's tokens (Table 5)
@@ -55,6 +58,7 @@ class ModelConfig:
     backbone_indices: tuple[int, ...] = (2, 3, 4)
     backbone_norm: bool = False
     num_levels: int = 4
+    pyramid: bool = False
     # transformer
     channels: int = 256
     num_heads: int = 8
@@ -70,8 +74,10 @@ class ModelConfig:
     poses_per_frame: bool = True
     detach_poses: bool = False
     pose_layers: int = 3
+    pose_levels: tuple[int, ...] = ()
     temporal_pose_decoder: bool = True
     joint_layers: int = 3
+    joint_levels: tuple[int, ...] = ()
     joint_points: int = 4
     temporal_joint_decoder: bool = True
     # input
@@ -126,6 +132,11 @@ class ModelConfig:
     def joint_frames(self) -> int:
         """Return how many frames the joint decoder reads."""
         return self.num_frames if self.temporal_joint_decoder else 1
+
+    def levels(self, decoder: str) -> tuple[int, ...]:
+        """Return which maps the 'pose' or 'joint' decoder reads."""
+        chosen = self.pose_levels if decoder == 'pose' else self.joint_levels
+        return chosen or tuple(range(self.num_levels))
 
     def pose_heads(self, frames: int) -> int:
         """Return how many keypoint heads a layer of a decoder of so many frames has."""

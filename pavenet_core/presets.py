@@ -27,21 +27,23 @@ SWIN_L = replace(
     backbone_indices=(1, 2, 3),
     backbone_norm=True,
 )
-# Our network for CPUs: strides 16 and 32 only, the most expensive choice left out.
+# Our network for CPUs: MoveNet's trunk and pyramid under PAVE-Net's decoders.
 COMPACT = ModelConfig(
     name='compact',
     skeleton=COCO17,
     backbone='mobilenetv2_150',
-    backbone_indices=(3, 4),
-    num_levels=2,
+    backbone_indices=(1, 2, 3, 4),
+    pyramid=True,
     channels=128,
     num_heads=4,
     ffn_channels=512,
     dropout=0.0,
-    encoder_layers=1,
+    encoder_layers=0,
     num_queries=60,
     positions_from_poses=True,
+    pose_levels=(1, 2, 3),
     joint_layers=2,
+    joint_levels=(0, 1),
     pixel_mean=(127.5, 127.5, 127.5),
     pixel_std=(127.5, 127.5, 127.5),
     input_long_side=512,

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from pavenet_core.model import PaveNet
 from pavenet_core.model.joint_decoder import JointDecoder
 from pavenet_core.model.pose_decoder import PoseDecoder
+from pavenet_core.model.pyramid import PyramidMemory
 from pavenet_core.model.query_selection import Queries
 
 
@@ -23,17 +24,21 @@ class SpatialEncoderGraph(nn.Module):
         self.model = model
 
     def forward(self, image: Tensor, valid_size: Tensor) -> tuple[Tensor, ...]:
-        """Return query, reference poses, valid ratios, then the value maps of both decoders."""
+        """Return what `encoder_names` lists: of the key frame, then both decoders' value maps."""
         model = self.model
         memory = model.encode(model.normalise(image, valid_size), valid_size)
         _, queries = model.query_selection(memory)
+        keys = (queries.query, queries.reference_poses, memory.valid_ratios)
+        if isinstance(memory, PyramidMemory):
+            decoders(model)  # refuses what can't be exported
+            return (*keys, queries.logits, *(memory.maps[level] for level in map_levels(model)))
         values = [
             value
             for decoder in decoders(model)
             for levels in model.frame_values(decoder, memory)
             for value in levels
         ]
-        return (queries.query, queries.reference_poses, memory.valid_ratios, *values)
+        return (*keys, *values)
 
 
 class PoseDecoderGraph(nn.Module):
@@ -43,13 +48,13 @@ class PoseDecoderGraph(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(
-        self, query: Tensor, reference_poses: Tensor, valid_ratios: Tensor, values: list[Tensor]
-    ) -> tuple[Tensor, Tensor]:
+    def forward(self, keys: list[Tensor], values: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Return scores (B, Q) and the poses of all frames (B, T, Q, K, 2)."""
         decoder, config = self.model.pose_decoder, self.model.config
-        grouped = by_layer(values, config.num_frames, config.pose_layers)
-        layers, poses = decoder(Queries(query, reference_poses), grouped, valid_ratios)
+        query, reference_poses, valid_ratios, *logits = keys
+        queries = Queries(query, reference_poses, *logits)
+        grouped = by_layer(values, config.num_frames, config.pose_layers, config.pyramid)
+        layers, poses = decoder(queries, grouped, valid_ratios)
         return layers[-1].class_logits.sigmoid(), poses
 
 
@@ -66,7 +71,7 @@ class JointDecoderGraph(nn.Module):
         """Return keypoints and sigmas, both (B, P, K, 2)."""
         _, decoder = decoders(self.model)
         config = self.model.config
-        grouped = by_layer(values, config.num_frames, config.joint_layers)
+        grouped = by_layer(values, config.num_frames, config.joint_layers, config.pyramid)
         ratios = valid_ratios[:, None].expand(-1, config.num_frames, -1, -1)
         last = decoder(poses, grouped, ratios)[-1]
         return last.keypoints, last.sigmas
@@ -89,8 +94,18 @@ def decoders(model: PaveNet) -> tuple[PoseDecoder, JointDecoder]:
     return model.pose_decoder, model.joint_decoder
 
 
-def by_layer(values: Sequence[Tensor], frames: int, layers: int) -> list[list[Tensor]]:
+def map_levels(model: PaveNet) -> list[int]:
+    """Return the maps of a pyramid in the order in which decoders first ask for them."""
+    pose_decoder, joint_decoder = decoders(model)
+    return list(dict.fromkeys([*pose_decoder.levels, *joint_decoder.levels]))
+
+
+def by_layer(
+    values: Sequence[Tensor], frames: int, layers: int, shared: bool = False
+) -> list[list[Tensor]]:
     """Regroup value maps given frame by frame, layer by layer: per layer the T*L maps."""
+    if shared:
+        return [list(values)] * layers
     levels = len(values) // (frames * layers)
     return [
         [

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim
 
-from pavenet_core.bundle import KEY_FEATURES, BundleMetadata, value_names
+from pavenet_core.bundle import BundleMetadata, encoder_names, key_names, value_names
 from pavenet_core.export.blocks import JointDecoderGraph, PoseDecoderGraph, SpatialEncoderGraph
 from pavenet_core.model import PaveNet
 
@@ -31,7 +31,7 @@ class Example:
     """
     What the network says of noise, block by block, so that each graph has true inputs.
 
-    keys    `KEY_FEATURES` of the key frame
+    keys    of the key frame, as `key_names` lists them
     values  of 'pose' and 'joint', frame by frame as the decoders take them
     """
 
@@ -51,14 +51,16 @@ def run_example(model: PaveNet, metadata: BundleMetadata, size: tuple[int, int])
     margin = metadata.input_alignment - 1
     valid = torch.tensor([[size[0] - margin, size[1] - margin // 2]] * BATCH)
     valid = valid.to(torch.float32)
-    encoded = [SpatialEncoderGraph(model)(images, valid) for images in frames]
-    keys = list(encoded[metadata.key_frame][: len(KEY_FEATURES)])
-    split = len(KEY_FEATURES) + len(value_names('pose', metadata))
+    encoded = [
+        dict(zip(encoder_names(metadata), SpatialEncoderGraph(model)(images, valid), strict=True))
+        for images in frames
+    ]
+    keys = [encoded[metadata.key_frame][name] for name in key_names(metadata)]
     values = {
-        'pose': [value for frame in encoded for value in frame[len(KEY_FEATURES) : split]],
-        'joint': [value for frame in encoded for value in frame[split:]],
+        kind: [frame[name] for frame in encoded for name in value_names(kind, metadata)]
+        for kind in ('pose', 'joint')
     }
-    _, poses = PoseDecoderGraph(model)(keys[0], keys[1], keys[2], values['pose'])
+    _, poses = PoseDecoderGraph(model)(keys, values['pose'])
     return Example(frames[0], valid, keys, values, poses)
 
 
@@ -72,10 +74,15 @@ def example_graphs(model: PaveNet, metadata: BundleMetadata, size: tuple[int, in
     }
     batch = Dim('batch', min=1)
     cells = [(Dim(f'h{i}', min=2), Dim(f'w{i}', min=2)) for i in range(metadata.num_levels)]
-    free = {
-        kind: [{0: batch, 3: h, 4: w} for _ in range(len(values) // len(cells)) for h, w in cells]
-        for kind, values in example.values.items()
-    }
+    free = {}
+    for kind, values in example.values.items():
+        chosen = [cells[level] for level in model.config.levels(kind)]
+        rows = values[0].ndim - 2
+        free[kind] = [
+            {0: batch, rows: h, rows + 1: w}
+            for _ in range(len(values) // len(chosen))
+            for h, w in chosen
+        ]
     step = metadata.input_alignment
     height, width = (step * Dim(f'{side}_steps', min=4, max=256) for side in ('h', 'w'))
     return [
@@ -84,21 +91,21 @@ def example_graphs(model: PaveNet, metadata: BundleMetadata, size: tuple[int, in
             SpatialEncoderGraph(model),
             (example.images, example.valid_sizes),
             ['image', 'valid_size'],
-            [*KEY_FEATURES, *names['pose'], *names['joint']],
+            encoder_names(metadata),
             ({0: batch, 1: height, 2: width}, {0: batch}),
         ),
         Graph(
             'pose_decoder',
             PoseDecoderGraph(model),
-            (*example.keys, example.values['pose']),
-            [*KEY_FEATURES, *windows['pose']],
+            (example.keys, example.values['pose']),
+            [*key_names(metadata), *windows['pose']],
             ['scores', 'poses'],
-            (*({0: batch} for _ in KEY_FEATURES), free['pose']),
+            ([{0: batch} for _ in example.keys], free['pose']),
         ),
         Graph(
             'joint_decoder',
             JointDecoderGraph(model),
-            (example.poses[:, :, :PEOPLE], example.keys[-1], example.values['joint']),
+            (example.poses[:, :, :PEOPLE], example.keys[2], example.values['joint']),
             ['poses', 'valid_ratios', *windows['joint']],
             ['keypoints', 'sigmas'],
             ({0: batch, 2: Dim('people', min=1)}, {0: batch}, free['joint']),

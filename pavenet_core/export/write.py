@@ -77,6 +77,9 @@ def describe(
         max_people=config.num_queries,
         postprocess=config.postprocess,
         frame_interval_s=frame_interval_s,
+        pyramid=config.pyramid,
+        pose_levels=config.pose_levels,
+        joint_levels=config.joint_levels,
         **facts,
     )
 

@@ -66,6 +66,8 @@ class Backbone(nn.Module):
             out_indices=config.backbone_indices,
             **config.backbone_args,
         )
+        if config.pyramid:
+            read_before_widening(self.trunk)
         if config.backbone == 'mobilenetv2_150':
             pad_like_tensorflow(self.trunk)
         elif config.backbone.startswith('swin_'):
@@ -93,6 +95,16 @@ class Backbone(nn.Module):
         if self.channels_last:
             maps = [x.permute(0, 3, 1, 2) for x in maps]
         return [norm(x) for norm, x in zip(self.norms, maps, strict=True)]
+
+
+def read_before_widening(trunk: Any) -> None:
+    """
+    Take a MobileNetV2's map of stride 16 from before its last widening, as MoveNet does.
+
+    timm offers the last map of each stride only.
+    """
+    trunk._stage_out_idx = {2: 1, 3: 2, 4: 3, 7: 4}
+    trunk.feature_info.info[3] |= {'stage': 4, 'module': 'blocks.3', 'num_chs': 96}
 
 
 def pad_before_shifting(trunk: nn.Module) -> None:

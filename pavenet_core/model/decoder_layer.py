@@ -1,10 +1,14 @@
 """One layer of either decoder."""
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
 from pavenet_core.config import ModelConfig
 from pavenet_core.model.deformable_attention import DeformableAttention, Values
 from pavenet_core.model.layers import FeedForward
+from pavenet_core.model.pyramid import CHANNELS
+from pavenet_core.model.pyramid_attention import PyramidAttention
 
 
 class DecoderLayer(nn.Module):
@@ -15,15 +19,21 @@ class DecoderLayer(nn.Module):
     decoder.
     """
 
-    def __init__(self, config: ModelConfig, frames: int, points: int) -> None:
+    def __init__(
+        self, config: ModelConfig, frames: int, levels: Sequence[int], points: int
+    ) -> None:
         super().__init__()
         channels, dropout = config.channels, config.dropout
         self.self_attention = nn.MultiheadAttention(
             channels, config.num_heads, dropout=dropout, batch_first=True
         )
         self.norm1 = nn.LayerNorm(channels)
-        self.attention = DeformableAttention(
-            channels, config.num_heads, frames, config.num_levels, points
+        self.attention = (
+            PyramidAttention(
+                channels, config.num_heads, frames, points, [CHANNELS[i] for i in levels]
+            )
+            if config.pyramid
+            else DeformableAttention(channels, config.num_heads, frames, len(levels), points)
         )
         self.norm2 = nn.LayerNorm(channels)
         self.feed_forward = FeedForward(channels, config.ffn_channels, dropout)

@@ -22,7 +22,8 @@ class TokenValues(NamedTuple):
     shapes: list[tuple[int, int]]
 
 
-Values = list[Tensor] | TokenValues  # maps [(B, M, c, h, w)] * T*L, frame by frame, or tokens
+# Maps [(B, M, c, h, w)] * T*L, frame by frame, of a pyramid [(B, C_l, h, w)] * T*L; or tokens.
+Values = list[Tensor] | TokenValues
 
 
 def by_window(values: Values, frames: int) -> Values:
@@ -38,7 +39,7 @@ def map_shapes(values: Values, levels: int) -> list[tuple[int, int]]:
     """Return the L levels' heights and widths."""
     if isinstance(values, TokenValues):
         return values.shapes
-    return [(x.shape[3], x.shape[4]) for x in values[:levels]]
+    return [(x.shape[-2], x.shape[-1]) for x in values[:levels]]
 
 
 def deformable_attention(values: list[Tensor], locations: Tensor, weights: Tensor) -> Tensor:
@@ -147,6 +148,14 @@ class DeformableAttention(nn.Module):
     def _mix_maps(
         self, maps: list[Tensor], anchors: Tensor, scales: Tensor, offsets: Tensor, logits: Tensor
     ) -> Tensor:
+        return deformable_attention(
+            maps, *self._locations_and_weights(anchors, scales, offsets, logits)
+        )
+
+    def _locations_and_weights(
+        self, anchors: Tensor, scales: Tensor, offsets: Tensor, logits: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return (B, M, T*L, P, Q, 2), and (B, M, T*L, P, Q) that sum to 1 over T*L and P."""
         batch, queries = logits.shape[:2]
         frames, heads, levels, points = self.shape
         anchors, scales, offsets, logits = (
@@ -155,7 +164,7 @@ class DeformableAttention(nn.Module):
         locations = (anchors + scales * offsets).permute(0, 2, 1, 3, 4, 6, 5).flatten(2, 3)
         logits = logits.transpose(1, 2).reshape(batch, heads, -1, queries)
         weights = logits.softmax(2).view(batch, heads, frames * levels, points, queries)
-        return deformable_attention(maps, locations, weights)
+        return locations, weights
 
 
 def _queries_last(x: Tensor) -> Tensor:

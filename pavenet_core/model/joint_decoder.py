@@ -25,13 +25,13 @@ class JointDecoder(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         channels = config.channels
-        self.num_frames, self.num_levels = config.joint_frames, config.num_levels
+        self.num_frames, self.levels = config.joint_frames, list(config.levels('joint'))
         self.key_frame, self.detach = self.num_frames // 2, config.detach_poses
         self.content = nn.Parameter(torch.randn(len(config.skeleton), channels))
         self.query_pos = nn.Parameter(torch.randn(len(config.skeleton), channels))
         layers = range(config.joint_layers)
         self.layers = nn.ModuleList(
-            DecoderLayer(config, self.num_frames, config.joint_points) for _ in layers
+            DecoderLayer(config, self.num_frames, self.levels, config.joint_points) for _ in layers
         )
         for attention in self.attentions:
             attention.ring_bias()
@@ -57,13 +57,13 @@ class JointDecoder(nn.Module):
         Return each layer's keypoints in the key frame.
 
         poses         (B, T, P, K, 2) in [0, 1] of the valid picture; no gradient flows into them
-        values        per layer, of B windows
-        valid_ratios  (B, T, L, 2)
+        values        per layer, of B windows; only the levels that this decoder reads
+        valid_ratios  (B, T, L, 2) of all levels
         """
         batch, _, people, keypoints, _ = poses.shape
         poses = poses.detach()
-        scales = cell_scale(map_shapes(values[0], self.num_levels), poses.device)
-        ratios = valid_ratios[:, None, :, :, None]
+        scales = cell_scale(map_shapes(values[0], len(self.levels)), poses.device)
+        ratios = valid_ratios[:, :, self.levels][:, None, :, :, None]
         query, predictions = self.content[None, None], []
         for index, sigma_head in enumerate(self.sigma_heads):
             layer = cast(DecoderLayer, self.layers[index])

@@ -41,10 +41,16 @@ class SigmaHead(nn.Sequential):
         super().__init__(nn.Linear(channels, channels), nn.Linear(channels, channels), last)
 
 
-def class_head(channels: int) -> nn.Linear:
-    """Build the one-class score head, starting at a probability of 0.01."""
+def class_head(channels: int, on_top: bool = False) -> nn.Linear:
+    """
+    Build the one-class score head, starting at a probability of 0.01.
+
+    on_top  it adds to scores that are there already, at first nothing
+    """
     head = nn.Linear(channels, 1)
-    nn.init.constant_(head.bias, -math.log((1 - 0.01) / 0.01))
+    if on_top:
+        nn.init.zeros_(head.weight)
+    nn.init.constant_(head.bias, 0 if on_top else -math.log((1 - 0.01) / 0.01))
     return head
 
 

@@ -40,9 +40,11 @@ def on_own_canvas(
     if len(rows) == 1:
         height, width = canvases[0]
         return trunk(images[:, :, :height, :width])
-    groups = [trunk(images[of, :, :h, :w]) for (h, w), of in rows.items()]
-    order = torch.tensor([row for of in rows.values() for row in of], device=images.device)
-    places = order.argsort()
+    order = torch.tensor([row for of in rows.values() for row in of])
+    places = order.argsort().to(images.device, non_blocking=True)
+    order = order.to(images.device, non_blocking=True)
+    parts = order.split([len(of) for of in rows.values()])
+    groups = [trunk(images[of, :, :h, :w]) for (h, w), of in zip(rows, parts, strict=True)]
     return [_stack(list(maps))[places] for maps in zip(*groups, strict=True)]
 
 

@@ -11,8 +11,10 @@ from pavenet_core.model.deformable_attention import Values, by_window
 from pavenet_core.model.joint_decoder import JointDecoder
 from pavenet_core.model.neck import Neck
 from pavenet_core.model.own_canvas import on_own_canvas, own_canvases
+from pavenet_core.model.peak_selection import HeatMaps, PeakSelection
 from pavenet_core.model.pose_decoder import PoseDecoder
 from pavenet_core.model.predictions import JointPrediction, PosePrediction
+from pavenet_core.model.pyramid import Pyramid, PyramidEncoder, PyramidMemory
 from pavenet_core.model.query_selection import LearnedQueries, QuerySelection
 from pavenet_core.model.spatial_encoder import Memory, SpatialEncoder
 
@@ -21,16 +23,17 @@ class PosesOfWindow(NamedTuple):
     """
     Everything known before the joint decoder.
 
-    proposals  of the S tokens of the key frame; none with learned poses
+    proposals  of the S tokens of the key frame; with a pyramid, in training, its heat maps; none
+               with learned poses
     layers     of each pose decoder layer, for the key frame
     poses      (B, T, Q, K, 2) the last layer's poses in every frame that the pose decoder reads
     memory     of all B*T frames, window by window
     """
 
-    proposals: PosePrediction | None
+    proposals: PosePrediction | HeatMaps | None
     layers: list[PosePrediction]
     poses: Tensor
-    memory: Memory
+    memory: Memory | PyramidMemory
 
 
 class PaveNet(nn.Module):
@@ -47,11 +50,19 @@ class PaveNet(nn.Module):
         super().__init__()
         self.config = config
         self.backbone = Backbone(config, pretrained_backbone)
-        self.neck = Neck(config, self.backbone.channels)
-        self.spatial_encoder = SpatialEncoder(config, self.strides)
-        self.query_selection = (
-            LearnedQueries(config) if config.learned_poses else QuerySelection(config)
-        )
+        self.neck: Neck | Pyramid
+        self.spatial_encoder: SpatialEncoder | PyramidEncoder
+        self.query_selection: QuerySelection | LearnedQueries | PeakSelection
+        if config.pyramid:
+            self.neck = Pyramid(self.backbone.channels)
+            self.spatial_encoder = PyramidEncoder(self.strides)
+            self.query_selection = PeakSelection(config)
+        else:
+            self.neck = Neck(config, self.backbone.channels)
+            self.spatial_encoder = SpatialEncoder(config, self.strides)
+            self.query_selection = (
+                LearnedQueries(config) if config.learned_poses else QuerySelection(config)
+            )
         self.pose_decoder = PoseDecoder(config)
         self.joint_decoder = JointDecoder(config) if config.joint_layers else None
         self.pixel_mean: Tensor
@@ -64,6 +75,12 @@ class PaveNet(nn.Module):
         """Return the pixels of a cell's side, of each of the L levels."""
         trunk, levels = self.backbone.strides, self.config.num_levels
         return [*trunk, *(trunk[-1] * 2**i for i in range(1, levels - len(trunk) + 1))]
+
+    @property
+    def trunk_parts(self) -> tuple[str, ...]:
+        """Return in which modules' names stand the parts that trained weights are given for."""
+        heads = ('neck', 'centre_head', 'guess_head', 'keypoint_head')
+        return ('backbone', *heads) if self.config.pyramid else ('backbone',)
 
     def recompute_activations(self, wanted: bool) -> None:
         """In training, keep what goes into trunk and encoder, and run them anew for gradients."""
@@ -78,18 +95,20 @@ class PaveNet(nn.Module):
         returns      (N, 3, H, W) float
         """
         x = (images.flip(3).to(torch.float32) - self.pixel_mean) / self.pixel_std
+        valid_sizes = valid_sizes.to(x.device, non_blocking=True)
         rows = torch.arange(x.shape[1], device=x.device)[None] < valid_sizes[:, :1]
         columns = torch.arange(x.shape[2], device=x.device)[None] < valid_sizes[:, 1:]
         inside = (rows[:, :, None] & columns[:, None])[..., None]
         return (x * inside).permute(0, 3, 1, 2)
 
-    def encode(self, images: Tensor, valid_sizes: Tensor) -> Memory:
+    def encode(self, images: Tensor, valid_sizes: Tensor) -> Memory | PyramidMemory:
         """
         Encode N normalised images (N, 3, H, W), each as if it were alone.
 
         valid_sizes  (N, 2) height, width in pixels; each image runs through the trunk on the
                      smallest canvas of multiples of `input_alignment` that holds it. An exported
-                     graph can't do that and takes images on their own canvas.
+                     graph can't do that and takes images on their own canvas. Best on the host:
+                     that reads them, and would wait for a GPU
         """
         padded = (images.shape[2], images.shape[3])
         if torch.compiler.is_exporting():
@@ -98,11 +117,11 @@ class PaveNet(nn.Module):
         levels = on_own_canvas(lambda x: self.neck(self.backbone(x)), images, canvases)
         return self.spatial_encoder(levels, valid_sizes)
 
-    def encode_maps(self, maps: list[Tensor], valid_sizes: Tensor) -> Memory:
+    def encode_maps(self, maps: list[Tensor], valid_sizes: Tensor) -> Memory | PyramidMemory:
         """Encode the backbone's maps of N images that share one canvas."""
         return self.spatial_encoder(self.neck(maps), valid_sizes)
 
-    def find_poses(self, memory: Memory) -> PosesOfWindow:
+    def find_poses(self, memory: Memory | PyramidMemory) -> PosesOfWindow:
         """Select queries in the key frame and decode their poses over the window (B*T frames)."""
         key = memory.frame(self.config.key_frame, self.config.num_frames)
         proposals, queries = self.query_selection(key)
@@ -128,15 +147,21 @@ class PaveNet(nn.Module):
         ratios = key.valid_ratios[:, None].expand(-1, frames, -1, -1)
         return self.joint_decoder(poses, self.window_values(self.joint_decoder, memory), ratios)
 
-    def window_values(self, decoder: PoseDecoder | JointDecoder, memory: Memory) -> list[Values]:
+    def window_values(
+        self, decoder: PoseDecoder | JointDecoder, memory: Memory | PyramidMemory
+    ) -> list[Values]:
         """Return per layer the values of the frames of B windows that a decoder reads."""
         if decoder.num_frames < self.config.num_frames:
             memory = memory.frame(self.config.key_frame, self.config.num_frames)
         frame_values = self.frame_values(decoder, memory)
         return [by_window(values, decoder.num_frames) for values in frame_values]
 
-    def frame_values(self, decoder: PoseDecoder | JointDecoder, memory: Memory) -> list[Values]:
+    def frame_values(
+        self, decoder: PoseDecoder | JointDecoder, memory: Memory | PyramidMemory
+    ) -> list[Values]:
         """Return per layer the values of N frames, cached at run time."""
+        if isinstance(memory, PyramidMemory):
+            return [[memory.maps[level] for level in decoder.levels] for _ in decoder.attentions]
         if self.config.zero_padding_values:
             tokens, padding = memory.tokens, memory.padding_mask
         else:

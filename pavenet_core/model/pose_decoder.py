@@ -26,7 +26,7 @@ class PoseDecoder(nn.Module):
         super().__init__()
         channels, keypoints = config.channels, len(config.skeleton)
         self.num_frames = config.pose_frames
-        self.key_frame = self.num_frames // 2
+        self.key_frame, self.levels = self.num_frames // 2, list(config.levels('pose'))
         self.next_next_pose_bug, self.detach = config.next_next_pose_bug, config.detach_poses
         self.query_pos = nn.Parameter(torch.randn(config.num_queries, channels))
         self.pose_position = (
@@ -36,9 +36,10 @@ class PoseDecoder(nn.Module):
         )
         layers = range(config.pose_layers)
         self.layers = nn.ModuleList(
-            DecoderLayer(config, self.num_frames, keypoints) for _ in layers
+            DecoderLayer(config, self.num_frames, self.levels, keypoints) for _ in layers
         )
-        self.class_heads = nn.ModuleList(class_head(channels) for _ in layers)
+        # The peaks of a pyramid have scores of their own.
+        self.class_heads = nn.ModuleList(class_head(channels, config.pyramid) for _ in layers)
         self.sigma_heads = nn.ModuleList(SigmaHead(channels, 2 * keypoints) for _ in layers)
         heads = config.pose_heads(self.num_frames)
         self.keypoint_heads = nn.ModuleList(
@@ -59,16 +60,16 @@ class PoseDecoder(nn.Module):
         """
         Return each layer's prediction for the key frame and the last poses of all frames.
 
-        values        per layer, of B windows
-        valid_ratios  (B, L, 2) of the key frame
+        values        per layer, of B windows; only the levels that this decoder reads
+        valid_ratios  (B, L, 2) of the key frame, of all levels
         returns       [PosePrediction] * layers, poses (B, T, Q, K, 2)
         """
-        query = queries.query
+        query, ratios = queries.query, valid_ratios[:, self.levels]
         poses = queries.reference_poses[:, None].expand(-1, self.num_frames, -1, -1, -1)
         predictions = []
         for index, layer in enumerate(self.layers):
             poses = poses.detach() if self.detach else poses
-            anchors, scales = pose_anchors(poses, valid_ratios)
+            anchors, scales = pose_anchors(poses, ratios)
             position = self._position(poses[:, self.key_frame])
             query = layer(query[:, None], position, anchors, scales, values[index])[:, 0]
             heads = list(cast(nn.ModuleList, self.keypoint_heads[index]))
@@ -76,9 +77,10 @@ class PoseDecoder(nn.Module):
                 heads[4] = heads[3]
             moves = [head(query).unflatten(2, (-1, 2)) for head in heads]
             poses = (torch.stack(moves, 1) + inverse_sigmoid(poses)).sigmoid()
+            logits = self.class_heads[index](query)[..., 0]
             predictions.append(
                 PosePrediction(
-                    self.class_heads[index](query)[..., 0],
+                    logits if queries.logits is None else logits + queries.logits,
                     poses[:, self.key_frame],
                     self.sigma_heads[index](query).sigmoid().unflatten(2, (-1, 2)),
                 )

@@ -18,10 +18,12 @@ class Queries(NamedTuple):
 
     query            (B, Q, C)
     reference_poses  (B, Q, K, 2) in [0, 1] of the valid picture
+    logits           (B, Q) scores that the decoder's are added to, where there are any
     """
 
     query: Tensor
     reference_poses: Tensor
+    logits: Tensor | None = None
 
 
 class QuerySelection(nn.Module):

@@ -31,7 +31,7 @@ class Memory(NamedTuple):
     @property
     def valid_ratios(self) -> Tensor:
         """Return (N, L, 2): valid share of each level's width and height."""
-        sizes = torch.tensor(self.shapes, dtype=torch.float32, device=self.tokens.device)
+        sizes = level_sizes(self.shapes, self.tokens.device)
         return (self.valid_counts / sizes).flip(2)
 
     def frame(self, index: int, num_frames: int) -> 'Memory':
@@ -101,7 +101,7 @@ class SpatialEncoder(nn.Module):
         """
         shapes = [(x.shape[2], x.shape[3]) for x in levels]
         counts = [
-            valid_counts(valid_sizes.to(levels[0].device), stride, shape)
+            valid_counts(valid_sizes, stride, shape).to(levels[0].device, non_blocking=True)
             for stride, shape in zip(self.strides, shapes, strict=True)
         ]
         tokens = torch.cat([x.flatten(2).transpose(1, 2) for x in levels], 1)
@@ -141,9 +141,14 @@ def token_centres(memory: Memory) -> Tensor:
     return torch.cat(centres, 1)
 
 
+def level_sizes(shapes: list[tuple[int, int]], device: torch.device) -> Tensor:
+    """Return (L, 2): each level's height and width, sent without waiting for the device."""
+    return torch.tensor(shapes, dtype=torch.float32).to(device, non_blocking=True)
+
+
 def cell_scale(shapes: list[tuple[int, int]], device: torch.device) -> Tensor:
     """Return (1, 1, 1, L, 1, 2): one cell of each level as a share of its width and height."""
-    sizes = torch.tensor(shapes, dtype=torch.float32, device=device)
+    sizes = level_sizes(shapes, device)
     return (1 / sizes.flip(1))[None, None, None, :, None]
 
 

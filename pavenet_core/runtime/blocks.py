@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pavenet_core.bundle import KEY_FEATURES, Bundle, BundleMetadata, value_names
+from pavenet_core.bundle import Bundle, BundleMetadata, encoder_names, key_names, value_names
 from pavenet_core.runtime.preprocess import FittedImage
 from pavenet_core.runtime.session import OnnxGraph, SessionConfig
 
@@ -18,11 +18,10 @@ class SpatialEncoder:
     """One picture to everything that later windows need of it."""
 
     def __init__(self, bundle: Bundle, config: SessionConfig) -> None:
-        values = [*value_names('pose', bundle.metadata), *value_names('joint', bundle.metadata)]
         self.graph = OnnxGraph(
             bundle.graph('spatial_encoder'),
             inputs=('image', 'valid_size'),
-            outputs=(*KEY_FEATURES, *values),
+            outputs=encoder_names(bundle.metadata),
             config=config,
         )
 
@@ -35,10 +34,11 @@ class PoseDecoder:
     """The key frame's people and their rough poses in all frames of the window."""
 
     def __init__(self, bundle: Bundle, config: SessionConfig) -> None:
+        self._keys = key_names(bundle.metadata)
         self._feed = _window_feed('pose', bundle.metadata)
         self.graph = OnnxGraph(
             bundle.graph('pose_decoder'),
-            inputs=(*KEY_FEATURES, *(name for name, _, _ in self._feed)),
+            inputs=(*self._keys, *(name for name, _, _ in self._feed)),
             outputs=('scores', 'poses'),
             config=config,
         )
@@ -51,7 +51,7 @@ class PoseDecoder:
         poses   (1, T, Q, K, 2)  shares of the picture's width and height
         """
         key = window[len(window) // 2]
-        tensors = {name: key[name] for name in KEY_FEATURES}
+        tensors = {name: key[name] for name in self._keys}
         tensors |= {name: window[frame][value] for name, frame, value in self._feed}
         found = self.graph(tensors)
         return found['scores'][0], found['poses']

@@ -147,7 +147,7 @@ class Augmentation:
         frames = as_video(window, degrees)
         images = self._render(frames, view, self.draw_distortion(rng))
         key = len(frames) // 2
-        images[[frame is frames[key] for frame in frames]] = self._degrade(
+        images[[frame is frames[key] for frame in frames]] = self.degrade(
             images[key], people.persons, rng
         )
         return Sample(images, *people)
@@ -216,7 +216,7 @@ class Augmentation:
                 drawn[id(frame)] = index
         return images
 
-    def _degrade(
+    def degrade(
         self, image: Image, persons: NDArray[np.float32], rng: np.random.Generator
     ) -> Image:
         """Spoil the key frame, so that only the neighbours show what was there."""

@@ -13,6 +13,7 @@ from pavenet_core.train.targets import Targets
 
 if TYPE_CHECKING:  # reading processes make batches and have no use for the network's libraries
     from pavenet_core.model import PaveNet
+    from pavenet_core.model.pyramid import PyramidMemory
     from pavenet_core.model.spatial_encoder import Memory
 
 
@@ -24,9 +25,9 @@ class Batch(Protocol):
         """Return the people of the B key frames."""
 
     def to(self, device: torch.device) -> 'Batch':
-        """Return it on a device."""
+        """Return it with what is large on a device."""
 
-    def encode(self, model: 'PaveNet') -> 'Memory':
+    def encode(self, model: 'PaveNet') -> 'Memory | PyramidMemory':
         """Run the part of the network that sees each frame alone."""
 
 
@@ -49,15 +50,14 @@ class ImageBatch:
         return PackedSamples.pack(samples, alignment).batch()
 
     def to(self, device: torch.device) -> 'ImageBatch':
-        """Return it on a device; from pinned memory without waiting."""
-        return replace(
-            self,
-            images=self.images.to(device, non_blocking=True),
-            valid_sizes=self.valid_sizes.to(device, non_blocking=True),
-            targets=[target.to(device) for target in self.targets],
-        )
+        """
+        Return it with its pictures on a device; from pinned memory without waiting.
 
-    def encode(self, model: 'PaveNet') -> 'Memory':
+        Sizes and targets stay on the host, which asks for them at each step.
+        """
+        return replace(self, images=self.images.to(device, non_blocking=True))
+
+    def encode(self, model: 'PaveNet') -> 'Memory | PyramidMemory':
         """Run the trunk, neck and encoder on all frames."""
         sizes = self.valid_sizes.repeat_interleave(self.images.shape[1], 0)
         return model.encode(model.normalise(self.images.flatten(0, 1), sizes), sizes)

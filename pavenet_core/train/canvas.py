@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pavenet_core.data.dataset import Dataset, LabelledFrame, Neighbours
-from pavenet_core.train.augmentation import PAPER, Augmentation
+from pavenet_core.train.augmentation import FINETUNE, Augmentation
 from pavenet_core.train.degradation import blurred, noisy
 from pavenet_core.train.sample import Sample
 from pavenet_core.train.warp import Matrix, People, move_people, scale, shift, turn, warp
@@ -17,10 +17,18 @@ Cell = tuple[int, int, int, int]  # x, y, width, height in pixels of the canvas
 
 # Rows x columns of windows on one canvas, with how often each is drawn. Small people and crowds
 # are what the stills lack: most canvases hold several windows.
-LAYOUTS = ((1, 1), (1, 2), (2, 2), (2, 3))
-LAYOUT_SHARES = (0.4, 0.15, 0.3, 0.15)
-# A trunk that stays as it is has learned what blue, green and red are.
-CANVAS_COLORS = replace(PAPER, channel_share=0)
+LAYOUTS = ((1, 1), (1, 2), (2, 2), (2, 3), (3, 4))
+LAYOUT_SHARES = (0.35, 0.15, 0.25, 0.15, 0.1)
+ZOOM = (0.6, 1.8)  # of a window that just fills its cell
+# The trunk has learned what blue, green and red are.
+CANVAS_COLORS = replace(
+    FINETUNE,
+    channel_share=0,
+    blur_share=0.1,
+    cut_out_share=0.1,
+    noise_share=0.1,
+    exposure_share=0.1,
+)
 LEAST_JOINTS = 4  # known in a cell, to be somebody there
 
 
@@ -29,7 +37,8 @@ class CanvasMaker:
     """
     Draw random canvases from a dataset; the same generator state gives the same canvas.
 
-    colors  its photometric distortion is used, and how stills turn
+    colors  its photometric distortion is used, its neighbours, how stills turn, and how key frames
+            are spoiled
     """
 
     dataset: Dataset
@@ -48,7 +57,10 @@ class CanvasMaker:
         cells = split(height, width, rows, columns, rng)
         parts = [self._fill(images, cell, rng) for cell in cells]
         persons, areas, ignored = (np.concatenate(part) for part in zip(*parts, strict=True))
-        return Sample(self._recolor(images, rng), persons, areas, ignored)
+        images = self._recolor(images, rng)
+        key = len(images) // 2
+        images[key] = self.colors.degrade(images[key], persons, rng)
+        return Sample(images, persons, areas, ignored)
 
     def _fill(self, images: NDArray[np.uint8], cell: Cell, rng: np.random.Generator) -> People:
         """Warp one random window into a cell of all frames; return its people on the canvas."""
@@ -59,7 +71,10 @@ class CanvasMaker:
             room[:] = rng.integers(0, 256, 3)
             return nobody(len(skeleton))
         frame = self.dataset.frames[rng.integers(len(self.dataset.frames))]
-        window = as_video(read_window(frame, self.neighbours), self.colors.draw_turn(rng))
+        window = as_video(
+            read_window(frame, self.colors.neighbours(self.neighbours, rng)),
+            self.colors.draw_turn(rng),
+        )
         mirrored = bool(rng.random() < 0.5)
         matrix = random_matrix(frame, window[0].shape, cell, mirrored, self.max_rotation, rng)
         blue, green, red = rng.integers(0, 256, 3).tolist()
@@ -109,7 +124,7 @@ def random_matrix(
     """Return the map from the window's pixels to the cell's, near one of its people."""
     _, _, width, height = cell
     zoom = max(width / shape[1], height / shape[0])
-    zoom *= np.exp(rng.uniform(np.log(0.75), np.log(1.8)))
+    zoom *= np.exp(rng.uniform(*np.log(ZOOM)))
     focus = np.array([shape[1] / 2, shape[0] / 2])
     persons = frame.labels.keypoints
     if len(persons):

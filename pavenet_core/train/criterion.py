@@ -13,13 +13,12 @@ from pavenet_core.skeleton import Skeleton
 from pavenet_core.train.distributed import mean_over_processes
 from pavenet_core.train.flow import RealNvp, residual_nll
 from pavenet_core.train.matcher import (
-    Match,
     MatchCosts,
-    assign,
-    cost_matrices,
+    Matches,
+    match,
     object_keypoint_similarity,
 )
-from pavenet_core.train.targets import Targets
+from pavenet_core.train.targets import BatchTargets
 
 
 @dataclass(frozen=True)
@@ -48,6 +47,7 @@ class Pairs(NamedTuple):
     visible                       (n, K)
     areas                         (n,)       in pixels
     image_sizes                   (n, 2)     width, height in pixels
+    points                        (v,)       the visible keypoints, among the n*K
     """
 
     predicted: Tensor
@@ -56,6 +56,7 @@ class Pairs(NamedTuple):
     visible: Tensor
     areas: Tensor
     image_sizes: Tensor
+    points: Tensor
 
 
 class Criterion(nn.Module):
@@ -64,6 +65,8 @@ class Criterion(nn.Module):
 
     The stages' densities of the keypoint error are trained with the network.
     """
+
+    keypoint_sigmas: Tensor
 
     def __init__(
         self,
@@ -84,7 +87,9 @@ class Criterion(nn.Module):
             raise ValueError(
                 f'proposals_per_person must be at least 1, got {proposals_per_person}'
             )
-        self.skeleton = skeleton
+        self.register_buffer(
+            'keypoint_sigmas', torch.tensor(skeleton.sigmas, dtype=torch.float32), persistent=False
+        )
         self.weights = weights
         self.match_costs = match_costs
         self.proposals_per_person = proposals_per_person
@@ -93,119 +98,132 @@ class Criterion(nn.Module):
         self.joint_flow = RealNvp(flow_prior_mean)
 
     def match(
-        self, prediction: PosePrediction, targets: Sequence[Targets], repeats: int = 1
-    ) -> list[Match]:
-        """Match one stage; of the last pose decoder layer before the joint decoder can run."""
-        matrices = cost_matrices(prediction, targets, self.skeleton, self.match_costs)
-        return [assign(matrix, repeats) for matrix in matrices]
+        self,
+        proposals: PosePrediction | None,
+        layers: Sequence[PosePrediction],
+        targets: BatchTargets,
+    ) -> list[Matches]:
+        """Match all stages at once, the proposals first if there are any, then each layer."""
+        stages, repeats = list(layers), [1] * len(layers)
+        if proposals is not None:
+            stages, repeats = [proposals, *stages], [self.proposals_per_person, *repeats]
+        return match(stages, targets, self.keypoint_sigmas, self.match_costs, repeats)
 
     def forward(
         self,
         proposals: PosePrediction | None,
         layers: Sequence[PosePrediction],
         joints: Sequence[JointPrediction],
-        joint_people: Sequence[Tensor],
-        targets: Sequence[Targets],
-        matches: Sequence[Match] | None = None,
+        targets: BatchTargets,
+        matches: Sequence[Matches],
     ) -> dict[str, Tensor]:
         """
         Return the loss terms by the authors' names.
 
-        proposals     over the S tokens of the key frame, where there are any
-        layers        of the pose decoder, first to last
-        joints        of the joint decoder, first to last
-        joint_people  per image, which of the targets' people fill the first of the P slots
-        matches       of the last pose decoder layer, if they are known already
+        proposals  over the S tokens of the key frame, where there are any
+        layers     of the pose decoder, first to last
+        joints     of the joint decoder, first to last; an image's slots hold whom it matched last
+        matches    as `match` gives them
         """
         losses: dict[str, Tensor] = {}
         with torch.autocast(layers[0].poses.device.type, enabled=False):
             if proposals is not None:
-                repeated = self.match(proposals, targets, self.proposals_per_person)
-                losses = self._pose_losses(
-                    'enc_', proposals, targets, self.proposal_flow, repeated
-                )
+                flow = self.proposal_flow
+                losses = self._pose_losses(['enc_'], [proposals], targets, matches[:1], flow)
                 losses['enc_loss_kpt'] = losses['enc_loss_kpt'] * self.weights.proposal_keypoint
-            for i, layer in enumerate(layers[:-1]):
-                losses |= self._pose_losses(f'd{i}.', layer, targets, self.pose_flow)
-            losses |= self._pose_losses('', layers[-1], targets, self.pose_flow, matches)
-            slots = [(torch.arange(len(p), device=p.device), p) for p in joint_people]
-            for i, joint in enumerate(joints):
-                pairs = gather_pairs(joint.keypoints, joint.sigmas, targets, slots)
-                terms = self._keypoint_losses(pairs, self.joint_flow)
+            prefixes = [*(f'd{i}.' for i in range(len(layers) - 1)), '']
+            own = matches[-len(layers) :]
+            losses |= self._pose_losses(prefixes, layers, targets, own, self.pose_flow)
+            slots = matches[-1]._replace(candidates=matches[-1].slots)
+            pairs = [
+                gather_pairs(joint.keypoints, joint.sigmas, targets, slots) for joint in joints
+            ]
+            for i, terms in enumerate(self._keypoint_losses(pairs, self.joint_flow)):
                 losses |= {f'd{i}.{name}_refine': term for name, term in terms.items()}
         return losses
 
     def _pose_losses(
         self,
-        prefix: str,
-        prediction: PosePrediction,
-        targets: Sequence[Targets],
+        prefixes: Sequence[str],
+        stages: Sequence[PosePrediction],
+        targets: BatchTargets,
+        matches: Sequence[Matches],
         flow: RealNvp,
-        matches: Sequence[Match] | None = None,
     ) -> dict[str, Tensor]:
-        prediction = PosePrediction(*(tensor.float() for tensor in prediction))
-        matches = matches or self.match(prediction, targets)
-        pairs = gather_pairs(prediction.poses, prediction.sigmas, targets, matches)
-        loss = classification_loss(prediction, targets, matches)
-        terms = {'loss_cls': self.weights.classification * loss}
-        terms |= self._keypoint_losses(pairs, flow)
-        return {prefix + name: term for name, term in terms.items()}
+        pairs = [
+            gather_pairs(stage.poses, stage.sigmas, targets, found)
+            for stage, found in zip(stages, matches, strict=True)
+        ]
+        keypoint_terms = self._keypoint_losses(pairs, flow)
+        losses = {}
+        for prefix, stage, found, terms in zip(
+            prefixes, stages, matches, keypoint_terms, strict=True
+        ):
+            loss = classification_loss(stage, targets, found)
+            losses[f'{prefix}loss_cls'] = self.weights.classification * loss
+            losses |= {prefix + name: term for name, term in terms.items()}
+        return losses
 
-    def _keypoint_losses(self, pairs: Pairs, flow: RealNvp) -> dict[str, Tensor]:
-        terms = {'loss_kpt': self.weights.keypoint * keypoint_loss(pairs, flow)}
+    def _keypoint_losses(self, stages: Sequence[Pairs], flow: RealNvp) -> list[dict[str, Tensor]]:
+        terms = [
+            {'loss_kpt': self.weights.keypoint * loss} for loss in keypoint_losses(stages, flow)
+        ]
         if self.weights.oks:
-            terms['loss_oks'] = self.weights.oks * oks_loss(pairs, self.skeleton)
+            for pairs, term in zip(stages, terms, strict=True):
+                term['loss_oks'] = self.weights.oks * oks_loss(pairs, self.keypoint_sigmas)
         return terms
 
 
 def gather_pairs(
-    predicted: Tensor, sigmas: Tensor, targets: Sequence[Targets], matches: Sequence[Match]
+    predicted: Tensor, sigmas: Tensor, targets: BatchTargets, matches: Matches
 ) -> Pairs:
-    """Line up matched candidates and people of all images, in float32."""
-    rows = []
-    for i, (target, (candidates, people)) in enumerate(zip(targets, matches, strict=True)):
-        height, width = target.image_size
-        rows.append(
-            Pairs(
-                predicted[i, candidates].float(),
-                sigmas[i, candidates].float(),
-                target.keypoints[people].float(),
-                target.visible[people],
-                target.areas[people].float(),
-                target.areas.new_tensor([width, height]).float().expand(len(people), 2),
-            )
-        )
-    return Pairs(*(torch.cat(column) for column in zip(*rows, strict=True)))
+    """Line up matched candidates, of (B, N, K, 2), and people, in float32."""
+    rows = matches.images * predicted.shape[1] + matches.candidates
+    return Pairs(
+        predicted.flatten(0, 1).index_select(0, rows).float(),
+        sigmas.flatten(0, 1).index_select(0, rows).float(),
+        targets.keypoints[matches.people],
+        targets.visible[matches.people],
+        targets.areas[matches.people],
+        targets.image_sizes[matches.people],
+        matches.points,
+    )
 
 
 def classification_loss(
-    prediction: PosePrediction, targets: Sequence[Targets], matches: Sequence[Match]
+    prediction: PosePrediction, targets: BatchTargets, matches: Matches
 ) -> Tensor:
     """Return the focal loss per matched candidate; ignored regions cost nothing."""
-    logits = prediction.class_logits
-    labels = torch.zeros_like(logits)
-    counts = torch.ones_like(logits)
-    for i, (target, (candidates, _)) in enumerate(zip(targets, matches, strict=True)):
-        counts[i] = (~inside_ignored(prediction.poses[i], target.ignore_boxes)).float()
-        counts[i, candidates] = 1
-        labels[i, candidates] = 1
-    loss = (focal_loss(logits, labels) * counts).sum()
-    return loss / _denominator(labels.sum())
+    logits = prediction.class_logits.float()
+    matched = (matches.images, matches.candidates)
+    labels = torch.zeros_like(logits).index_put(matched, logits.new_ones(()))
+    counts = ~inside_ignored(prediction.poses.float(), targets.ignore_boxes) | (labels > 0)
+    return (focal_loss(logits, labels) * counts).sum() / _denominator(labels.sum())
 
 
-def keypoint_loss(pairs: Pairs, flow: RealNvp) -> Tensor:
-    """Return the residual log-likelihood loss per visible coordinate."""
-    seen = pairs.visible
-    nll = residual_nll(flow, pairs.predicted[seen], pairs.sigmas[seen], pairs.keypoints[seen])
-    return nll.sum() / _denominator(2 * seen.sum())
+def keypoint_losses(stages: Sequence[Pairs], flow: RealNvp) -> list[Tensor]:
+    """Return the residual log-likelihood loss per visible coordinate of stages of one density."""
+    if not stages:
+        return []
+    visible = [
+        [
+            x.flatten(0, 1).index_select(0, pairs.points)
+            for x in (pairs.predicted, pairs.sigmas, pairs.keypoints)
+        ]
+        for pairs in stages
+    ]
+    # Together, because the flow is many small operations, whatever the number of points.
+    nll = residual_nll(flow, *(torch.cat(column) for column in zip(*visible, strict=True)))
+    parts = nll.split([len(pairs.points) for pairs in stages])
+    return [part.sum() / _denominator(part.new_full((), part.numel())) for part in parts]
 
 
-def oks_loss(pairs: Pairs, skeleton: Skeleton) -> Tensor:
+def oks_loss(pairs: Pairs, keypoint_sigmas: Tensor) -> Tensor:
     """Return the mean of 1 - OKS over the matched pairs."""
     errors_px = (pairs.predicted - pairs.keypoints) * pairs.image_sizes.unsqueeze(1)
     squared_px = errors_px.square().sum(-1)
-    oks = object_keypoint_similarity(squared_px, pairs.visible, pairs.areas, skeleton)
-    return (1 - oks).sum() / _denominator(oks.new_tensor(len(oks)))
+    oks = object_keypoint_similarity(squared_px, pairs.visible, pairs.areas, keypoint_sigmas)
+    return (1 - oks).sum() / _denominator(oks.new_full((), len(oks)))
 
 
 def focal_loss(logits: Tensor, labels: Tensor) -> Tensor:
@@ -222,13 +240,13 @@ def inside_ignored(poses: Tensor, boxes: Tensor) -> Tensor:
     """
     Tell which poses stand in an ignored region: by their centre or by most of their box.
 
-    poses    (N, K, 2)
-    boxes    (I, 4)     x0, y0, x1, y1
-    returns  (N,)       bool
+    poses    (..., N, K, 2)
+    boxes    (..., I, 4)     x0, y0, x1, y1; NaN is no region
+    returns  (..., N)        bool
     """
-    low, high = (bound.unsqueeze(1) for bound in poses.aminmax(dim=1))
+    low, high = (bound.unsqueeze(-2) for bound in poses.aminmax(dim=-2))
     centre = (low + high) / 2
-    box_low, box_high = boxes[:, :2], boxes[:, 2:]
+    box_low, box_high = boxes.unsqueeze(-3).split(2, -1)
     centred = ((box_low <= centre) & (centre <= box_high)).all(-1)
     shared = torch.minimum(high, box_high) - torch.maximum(low, box_low)
     covered = shared.clamp(min=0).prod(-1) > 0.5 * (high - low).prod(-1)

@@ -17,6 +17,7 @@ from pavenet_core.train.targets import Targets
 
 if TYPE_CHECKING:
     from pavenet_core.model import PaveNet
+    from pavenet_core.model.pyramid import PyramidMemory
     from pavenet_core.model.spatial_encoder import Memory
 
 SHARD = 256  # canvases a folder
@@ -81,15 +82,10 @@ class MapBatch:
     targets: list[Targets]
 
     def to(self, device: torch.device) -> 'MapBatch':
-        """Return it on a device."""
-        return replace(
-            self,
-            maps=[level.to(device) for level in self.maps],
-            valid_sizes=self.valid_sizes.to(device),
-            targets=[target.to(device) for target in self.targets],
-        )
+        """Return it with its maps on a device; sizes and targets stay on the host."""
+        return replace(self, maps=[level.to(device) for level in self.maps])
 
-    def encode(self, model: 'PaveNet') -> 'Memory':
+    def encode(self, model: 'PaveNet') -> 'Memory | PyramidMemory':
         """Run the neck and encoder on all frames."""
         return model.encode_maps(self.maps, self.valid_sizes)
 

@@ -56,7 +56,7 @@ class Loader:
                 f'{dataset.name} has no frame with a known joint; are these its training labels?'
             )
         self._share = Share(seed, len(frames), batch, rank, processes)
-        self._steps = Steps(
+        self._steps: TorchDataset[PackedSamples | ValueError] = Steps(
             replace(dataset, frames=frames), augmentation, neighbours, self._share, alignment
         )
         self._workers = workers

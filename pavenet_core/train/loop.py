@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from pavenet_core.model import PaveNet
 from pavenet_core.train.batch import Batch
@@ -175,9 +176,8 @@ class Trainer:
             return
         decay = min(self.recipe.average, (1 + self.step) / (10 + self.step))
         pairs = zip(self.averaged.parameters(), self.model.parameters(), strict=True)
-        for average, value in pairs:
-            if value.requires_grad:
-                average.lerp_(value, 1 - decay)
+        averages, values = zip(*(pair for pair in pairs if pair[1].requires_grad), strict=True)
+        get_ema_multi_avg_fn(decay)(averages, values, None)
 
     def _is_noted(self) -> bool:
         return self.step % NOTE_EVERY == 0 or self.step in (1, self.steps)

@@ -1,6 +1,7 @@
 """What learns how fast: frozen parts, AdamW's groups, and the schedule."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import nn
@@ -41,16 +42,17 @@ def build_optimiser(model: PaveNet, criterion: Criterion, recipe: Recipe) -> tor
     groups: dict[float, list[nn.Parameter]] = {}
     for name, parameter in (*model.named_parameters(), *criterion.named_parameters()):
         if parameter.requires_grad:
-            groups.setdefault(rate_factor(name, recipe), []).append(parameter)
+            factor = rate_factor(name, recipe, model.trunk_parts)
+            groups.setdefault(factor, []).append(parameter)
     return torch.optim.AdamW(
         [{'params': params, 'lr': recipe.rate, 'factor': f} for f, params in groups.items()],
         weight_decay=recipe.weight_decay,
     )
 
 
-def rate_factor(name: str, recipe: Recipe) -> float:
+def rate_factor(name: str, recipe: Recipe, trunk_parts: Sequence[str]) -> float:
     """Return the factor on the learning rate for a parameter, by its name."""
-    if 'backbone' in name:
+    if any(part in name for part in trunk_parts):
         return recipe.backbone_rate
     return recipe.offset_rate if 'sampling_offsets' in name else 1.0
 

@@ -9,6 +9,7 @@ from pavenet_core.data.selection import for_training
 from pavenet_core.model import PaveNet
 from pavenet_core.train.augmentation import AUGMENTATIONS, Augmentation
 from pavenet_core.train.canvas import CanvasMaker
+from pavenet_core.train.canvas_loader import CanvasLoader
 from pavenet_core.train.distributed import Processes, wait_for_all
 from pavenet_core.train.feature_cache import CachedLoader, fill_cache
 from pavenet_core.train.loader import Loader
@@ -24,8 +25,18 @@ def make_source(
     dataset = for_training(dataset)
     if recipe.augmentation == 'cached':
         return cached_source(dataset, model, recipe, processes, cache)
+    if recipe.augmentation == 'canvas':
+        return CanvasLoader(
+            CanvasMaker(dataset, Neighbours(model.config.num_frames)),
+            batch=recipe.batch,
+            alignment=model.config.input_alignment,
+            seed=recipe.seed,
+            rank=processes.rank,
+            processes=processes.count,
+            workers=recipe.workers,
+        )
     if recipe.augmentation not in AUGMENTATIONS:
-        known = ['cached', *AUGMENTATIONS]
+        known = ['canvas', 'cached', *AUGMENTATIONS]
         raise ValueError(f'no augmentation {recipe.augmentation!r}; there are {known}')
     augmentation = AUGMENTATIONS[recipe.augmentation].with_frames(model.config.num_frames)
     return Loader(

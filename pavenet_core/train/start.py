@@ -14,7 +14,7 @@ from pavenet_core.model.checkpoint import Weights, read_weights, widened
 from pavenet_core.model.official_checkpoint import read_official
 from pavenet_core.presets import PRESETS
 from pavenet_core.skeleton import Skeleton
-from pavenet_core.train.initial_weights import load_movenet_trunk
+from pavenet_core.train.initial_weights import load_movenet
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ def fresh_model(config: ModelConfig, trunk: str) -> PaveNet:
     """Build a network of which the trunk at most is trained."""
     if trunk not in (IMAGENET, RANDOM):
         model = PaveNet(config)
-        load_movenet_trunk(model.backbone.trunk, Path(trunk))
+        load_movenet(model, Path(trunk))
         return model
     try:
         return PaveNet(config, pretrained_backbone=trunk == IMAGENET)

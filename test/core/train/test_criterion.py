@@ -2,17 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from pavenet_core.model.predictions import JointPrediction, PosePrediction
 from pavenet_core.skeleton import POSETRACK15
 from pavenet_core.train.criterion import Criterion, LossWeights, focal_loss, inside_ignored
 from pavenet_core.train.flow import RealNvp, residual_nll
-from pavenet_core.train.targets import Targets
+from pavenet_core.train.matcher import Matches
+from pavenet_core.train.targets import BatchTargets, Targets
 
 K = len(POSETRACK15)
 NAMES = {
@@ -48,15 +51,20 @@ class Step:
         batch = len(targets)
         self.proposals = make_prediction(50, batch, 40)
         self.layers = [make_prediction(51 + i, batch, 12) for i in range(3)]
-        slots = max(len(target.areas) for target in targets)
+        slots = max(1, *(len(target.areas) for target in targets))
         stages = [make_prediction(60 + i, batch, slots) for i in range(2)]
         self.joints = [JointPrediction(stage.poses, stage.sigmas) for stage in stages]
 
+    @property
+    def people(self) -> BatchTargets:
+        return BatchTargets.of(self.targets, torch.device('cpu'))
+
+    def matches(self, criterion: Criterion) -> list[Matches]:
+        return criterion.match(self.proposals, self.layers, self.people)
+
     def losses(self, criterion: Criterion) -> dict[str, Tensor]:
-        matches = criterion.match(self.layers[-1], self.targets)
-        people = [people for _, people in matches]
         losses: dict[str, Tensor] = criterion(
-            self.proposals, self.layers, self.joints, people, self.targets, matches
+            self.proposals, self.layers, self.joints, self.people, self.matches(criterion)
         )
         return losses
 
@@ -73,24 +81,23 @@ def test_every_term_equals_the_definition() -> None:
     assert set(losses) == NAMES
     flows = [criterion.proposal_flow] + [criterion.pose_flow] * 3
     stages = [step.proposals, *step.layers]
-    for prefix, stage, flow in zip(('enc_', 'd0.', 'd1.', ''), stages, flows, strict=True):
-        matches = criterion.match(stage, step.targets)
-        expected = expected_classification(stage, [c.tolist() for c, _ in matches])
+    found = step.matches(criterion)
+    prefixes = ('enc_', 'd0.', 'd1.', '')
+    for prefix, stage, flow, matches in zip(prefixes, stages, flows, found, strict=True):
+        expected = expected_classification(stage, matches)
         assert losses[f'{prefix}loss_cls'].item() == pytest.approx(expected, rel=1e-4)
-        keypoints = expected_keypoints(stage.poses, stage.sigmas, step.targets, matches, flow)
+        keypoints = expected_keypoints(stage.poses, stage.sigmas, step.people, matches, flow)
         assert losses[f'{prefix}loss_kpt'].item() == pytest.approx(keypoints, rel=1e-4)
-    last = criterion.match(step.layers[-1], step.targets)
-    slots = [(torch.arange(len(people)), people) for _, people in last]
+    slots = found[-1]._replace(candidates=torch.tensor([0, 1, 2, 0, 1, 2, 3, 4]))
     for i, joint in enumerate(step.joints):
-        expected = expected_keypoints(*joint, step.targets, slots, criterion.joint_flow)
+        expected = expected_keypoints(*joint, step.people, slots, criterion.joint_flow)
         assert losses[f'd{i}.loss_kpt_refine'].item() == pytest.approx(expected, rel=1e-4)
 
 
-def expected_classification(stage: PosePrediction, matched: list[list[int]]) -> float:
+def expected_classification(stage: PosePrediction, matches: Matches) -> float:
     total, count = 0.0, 0
-    for logits, positives in zip(
-        stage.class_logits.detach().double().numpy(), matched, strict=True
-    ):
+    for i, logits in enumerate(stage.class_logits.detach().double().numpy()):
+        positives = matches.candidates[matches.images == i].tolist()
         for n, logit in enumerate(logits):
             p = 1 / (1 + np.exp(-logit))
             if n in positives:
@@ -104,27 +111,54 @@ def expected_classification(stage: PosePrediction, matched: list[list[int]]) -> 
 def expected_keypoints(
     poses: Tensor,
     sigmas: Tensor,
-    targets: Sequence[Targets],
-    matches: Sequence[tuple[Tensor, Tensor]],
+    people: BatchTargets,
+    matches: Matches,
     flow: RealNvp,
 ) -> float:
     total, count = 0.0, 0
-    for i, (candidates, people) in enumerate(matches):
-        for n, g in zip(candidates.tolist(), people.tolist(), strict=True):
-            goal, visible = targets[i].keypoints[g], targets[i].visible[g]
-            nll = residual_nll(flow, poses[i, n], sigmas[i, n], goal) * visible.unsqueeze(-1)
-            total += nll.sum().item()
-            count += 2 * int(visible.sum())
+    rows = zip(*(column.tolist() for column in matches[:3]), strict=True)
+    for i, n, g in rows:
+        goal, visible = people.keypoints[g], people.visible[g]
+        assert people.images[g] == i
+        nll = residual_nll(flow, poses[i, n], sigmas[i, n], goal) * visible.unsqueeze(-1)
+        total += nll.sum().item()
+        count += 2 * int(visible.sum())
     return total / count
 
 
-def test_known_matches_change_nothing() -> None:
+def test_without_proposals_the_other_terms_are_the_same() -> None:
     criterion = Criterion(POSETRACK15)
     step = Step([make_targets(3, 2), make_targets(4, 3)])
-    known = step.losses(criterion)
-    people = [p for _, p in criterion.match(step.layers[-1], step.targets)]
-    unknown = criterion(step.proposals, step.layers, step.joints, people, step.targets)
-    assert {k: v.item() for k, v in known.items()} == {k: v.item() for k, v in unknown.items()}
+    whole = step.losses(criterion)
+    matches = criterion.match(None, step.layers, step.people)
+    others = criterion(None, step.layers, step.joints, step.people, matches)
+    assert {name: value.item() for name, value in others.items()} == {
+        name: value.item() for name, value in whole.items() if not name.startswith('enc_')
+    }
+
+
+class Operators(TorchDispatchMode):
+    """Counts what a GPU would have to launch."""
+
+    count = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> object:
+        self.count += 1
+        return func(*args, **(kwargs or {}))
+
+
+def test_more_images_take_no_more_operators() -> None:
+    criterion, counts = Criterion(POSETRACK15, LossWeights(oks=1.0)), []
+    for images in (2, 20):
+        step = Step([make_targets(i, 3) for i in range(images)])
+        people = step.people
+        with Operators() as operators:
+            matches = criterion.match(step.proposals, step.layers, people)
+            criterion(step.proposals, step.layers, step.joints, people, matches)
+        counts.append(operators.count)
+    assert counts[0] == counts[1]
 
 
 def test_gradients_reach_every_prediction_and_flow() -> None:
@@ -163,15 +197,12 @@ def test_terms_scale_with_their_weights() -> None:
 def test_oks_term_is_a_mean_over_people() -> None:
     criterion = Criterion(POSETRACK15, LossWeights(oks=2.0))
     step = Step([make_targets(11, 2)])
-    matches = criterion.match(step.layers[-1], step.targets)
-    ((candidates, people),) = matches
+    matches = step.matches(criterion)
+    candidates, people = matches[-1].candidates, matches[-1].people
     with torch.no_grad():
         step.layers[-1].poses[0, candidates[0]] = step.targets[0].keypoints[people[0]]
         step.layers[-1].poses[0, candidates[1]] = 90.0
-    joint_people = [people]
-    losses = criterion(
-        step.proposals, step.layers, step.joints, joint_people, step.targets, matches
-    )
+    losses = criterion(step.proposals, step.layers, step.joints, step.people, matches)
     assert losses['loss_oks'].item() == pytest.approx(2.0 * (0 + 1) / 2)
     extra = {'enc_loss_oks', 'd0.loss_oks', 'd1.loss_oks', 'loss_oks'}
     assert set(losses) == NAMES | extra | {'d0.loss_oks_refine', 'd1.loss_oks_refine'}
@@ -197,8 +228,9 @@ def test_several_proposals_per_person_touch_the_proposals_only() -> None:
     for name in NAMES:
         same = single[name].item() == several[name].item()
         assert same == (not name.startswith('enc_')), name
-    matches = criterion.match(step.proposals, step.targets, repeats=3)
-    assert [len(c) for c, _ in matches] == [6, 9]
+    matches = step.matches(criterion)
+    assert [len(found.images) for found in matches] == [15, 5, 5, 5]
+    assert matches[0].images.bincount().tolist() == [6, 9]
 
 
 def test_ignored_regions_cost_nothing_unless_matched() -> None:
@@ -207,7 +239,7 @@ def test_ignored_regions_cost_nothing_unless_matched() -> None:
     everywhere = torch.tensor([[0.0, 0.0, 1.0, 1.0]])
     step.targets = [replace(step.targets[0], ignore_boxes=everywhere)]
     losses = step.losses(criterion)
-    ((candidates, _),) = criterion.match(step.layers[-1], step.targets)
+    candidates = step.matches(criterion)[-1].candidates
     logits = step.layers[-1].class_logits[0, candidates]
     expected = 0.5 * focal_loss(logits, torch.ones(2)).sum() / 2
     assert losses['loss_cls'].item() == pytest.approx(expected.item())
@@ -215,6 +247,21 @@ def test_ignored_regions_cost_nothing_unless_matched() -> None:
     gradient = step.layers[-1].class_logits.grad
     assert gradient is not None
     assert gradient[0].nonzero().squeeze(-1).tolist() == sorted(candidates.tolist())
+
+
+def test_every_image_has_ignored_regions_of_its_own() -> None:
+    targets = [make_targets(14, 2), make_targets(15, 2), make_targets(16, 2)]
+    boxes = [[[0.0, 0.0, 1.0, 1.0]], [], [[0.8, 0.8, 0.9, 0.9], [0.0, 0.0, 1.0, 1.0]]]
+    ignoring = [
+        replace(target, ignore_boxes=torch.tensor(box).reshape(-1, 4))
+        for target, box in zip(targets, boxes, strict=True)
+    ]
+    people, layer = BatchTargets.of(ignoring, torch.device('cpu')), make_prediction(51, 3, 12)
+    criterion = Criterion(POSETRACK15)
+    matches = criterion.match(None, [layer], people)
+    criterion(None, [layer], [], people, matches)['loss_cls'].backward()
+    assert layer.class_logits.grad is not None
+    assert layer.class_logits.grad.count_nonzero(1).tolist() == [2, 12, 2]
 
 
 def test_what_stands_in_an_ignored_region() -> None:
@@ -233,6 +280,7 @@ def test_what_stands_in_an_ignored_region() -> None:
     boxes = torch.tensor([[0.0, 0.0, 0.5, 0.5], [0.8, 0.0, 1.0, 0.2]])
     assert inside_ignored(poses, boxes).tolist() == [True, True, False, False, True]
     assert not inside_ignored(poses, torch.zeros(0, 4)).any()
+    assert not inside_ignored(poses, torch.full((2, 4), float('nan'))).any()
 
 
 def test_losses_stay_float32_under_autocast() -> None:

@@ -110,6 +110,17 @@ def test_what_is_kept_are_the_averaged_weights(make_tiny_model: Make, tmp_path: 
     assert_equal(kept.state_dict(), run.averaged.state_dict())
 
 
+def test_the_average_follows_the_weights(make_tiny_model: Make, tmp_path: Path) -> None:
+    run = trainer(make_tiny_model, tmp_path, replace(QUICK, frozen='trunk'))
+    before = {name: value.clone() for name, value in run.averaged.named_parameters()}
+    run.update(run.source.batches(0))
+    for name, value in run.model.named_parameters():
+        # The first update's decay is 2 / 11.
+        torch.testing.assert_close(
+            run.averaged.get_parameter(name), before[name].lerp(value, 9 / 11)
+        )
+
+
 def test_accumulated_batches_make_one_update(make_tiny_model: Make, tmp_path: Path) -> None:
     recipe = replace(QUICK, batch=1, update_windows=4)
     run = trainer(make_tiny_model, tmp_path, recipe)
