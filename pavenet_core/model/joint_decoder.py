@@ -80,7 +80,7 @@ class JointDecoder(nn.Module):
             tokens = query.flatten(0, 2)
             heads = list(cast(nn.ModuleList, self.keypoint_heads[index]))
             if index == len(self.layers) - 1:  # nobody asks for the other frames' poses any more
-                heads, poses = [heads[len(heads) // 2]], poses[:, self.key_frame : self.key_frame + 1]
+                heads, poses = [heads[len(heads) // 2]], poses[:, self.key_frame, None]
             moves = [head(tokens).view(batch, people, keypoints, 2) for head in heads]
             poses = (torch.stack(moves, 1) + inverse_sigmoid(poses)).sigmoid()
             sigmas = sigma_head(tokens).sigmoid().view(batch, people, keypoints, 2)

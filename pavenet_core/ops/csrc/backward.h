@@ -8,7 +8,7 @@ namespace pavenet {
 
 // Add a sample's part to the gradient of the values; return the derivatives of the dot product of
 // output gradient and sample, over this thread's channels: by weight, and by x and y in cells.
-template <typename T, bool kMerged>
+template <typename T>
 __device__ Quad<Accumulator<T>> sample_gradient(const char* channels, Accumulator<T>* gradient,
                                                 const Problem& problem, int lanes,
                                                 const Sample<Accumulator<T>>& sample,
@@ -31,7 +31,7 @@ __device__ Quad<Accumulator<T>> sample_gradient(const char* channels, Accumulato
     const A share = weight * sample.share(k);
     for (int i = 0; i < kVector<T>; ++i) x[i] = share * upstream[i];
     int token = sample.corners.token[k];
-    if (kMerged) merge(lanes, token, x);
+    merge(lanes, token, x);
     if (token >= 0) {
       add_to(gradient + static_cast<long long>(token) * (problem.heads * problem.channels), x);
     }
@@ -40,7 +40,7 @@ __device__ Quad<Accumulator<T>> sample_gradient(const char* channels, Accumulato
 }
 
 // Go through all samples for one thread's vector of channels, in step with its warp.
-template <typename T, bool kMerged>
+template <typename T>
 __device__ void accumulate(const Problem& problem, const Place& at, const T* upstream,
                            const T* value, Accumulator<T>* gradient, int channel,
                            const Kept<Accumulator<T>>& kept) {
@@ -61,8 +61,7 @@ __device__ void accumulate(const Problem& problem, const Place& at, const T* ups
       sample = {kept.where[i].of[0], kept.where[i].of[1], kept.corners[i]};
       weight = kept.where[i].of[2];
     }
-    Quad<A> sum =
-        sample_gradient<T, kMerged>(channels, to, problem, at.lanes, sample, weight, from);
+    Quad<A> sum = sample_gradient<T>(channels, to, problem, at.lanes, sample, weight, from);
     for (int k = 0; k < 3; ++k) sum.of[k] = sum_over(sum.of[k], 1, at.lanes);
     if (at.lane == 0 && i < at.samples) {
       for (int k = 0; k < 3; ++k) kept.sums[i].of[k] += sum.of[k];
@@ -70,7 +69,7 @@ __device__ void accumulate(const Problem& problem, const Place& at, const T* ups
   }
 }
 
-template <typename T, typename W, bool kMerged>
+template <typename T, typename W>
 __device__ void backward(const Problem& problem, const Schedule& cut, const T* upstream,
                          const T* value, const Accumulator<T>* locations, const W* weights,
                          const Gradients<Accumulator<T>>& gradients, char* shared) {
@@ -88,7 +87,7 @@ __device__ void backward(const Problem& problem, const Schedule& cut, const T* u
   __syncwarp();
   for (int first = 0; first < problem.channels; first += at.lanes * kVector<T>) {
     const int channel = first + at.lane * kVector<T>;
-    accumulate<T, kMerged>(problem, at, upstream, value, gradients.value, channel, kept);
+    accumulate<T>(problem, at, upstream, value, gradients.value, channel, kept);
   }
   __syncwarp();
   write_sums(samples, at, kept.where, kept.sums, gradients.locations,
