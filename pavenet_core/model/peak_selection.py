@@ -48,7 +48,11 @@ class PeakSelection(nn.Module):
         finest = range(0, len(memory.maps), MAPS)
         device = memory.maps[0].device.type
         with torch.no_grad(), torch.autocast(device, enabled=False):
-            peaks = [self._peaks(memory.maps[i], memory.valid_counts[:, i]) for i in finest]
+            # Few people are found in the half-size picture alone.
+            peaks = [
+                self._peaks(memory.maps[i], memory.valid_counts[:, i], self.num_queries // n)
+                for n, i in enumerate(finest, 1)
+            ]
             features, poses, logits = (torch.cat(x, 1) for x in zip(*peaks, strict=True))
             if len(peaks) > 1:
                 logits = logits + NO_PEAK * self._has_better(poses, logits)
@@ -57,16 +61,16 @@ class PeakSelection(nn.Module):
                 poses = poses.gather(1, best[..., None, None].expand(-1, -1, *poses.shape[2:]))
         return None, Queries(self.norm(self.content(features)), poses, logits)
 
-    def _peaks(self, x: Tensor, valid_counts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _peaks(self, x: Tensor, valid_counts: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
         """
-        Find the Q best peaks of one scale.
+        Find the best peaks of one scale, Q = `count` of them.
 
         x             (B, C, h, w)
         valid_counts  (B, 2) rows and columns that show picture
         returns       features (B, Q, C + 1 + K), poses (B, Q, K, 2) in [0, 1], logits (B, Q)
         """
         height, width = x.shape[2:]
-        scores, cells = self._best_cells(self.centre_head(x), valid_counts)
+        scores, cells = self._best_cells(self.centre_head(x), valid_counts, count)
         guesses = self.guess_head.at(gather(self.guess_head.depthwise(x), cells))
         middles = place(cells, height, width)[:, :, None] + 0.5
         warmth = self.keypoint_head(x).sigmoid()
@@ -78,7 +82,9 @@ class PeakSelection(nn.Module):
         # A cell beside a peak is no peak, however warm.
         return torch.cat([gather(x, cells), known], 2), poses, torch.minimum(logits, scores)
 
-    def _best_cells(self, centres: Tensor, valid_counts: Tensor) -> tuple[Tensor, Tensor]:
+    def _best_cells(
+        self, centres: Tensor, valid_counts: Tensor, count: int
+    ) -> tuple[Tensor, Tensor]:
         """Return logits (B, Q) and cell indices (B, Q), best first; cells without a peak last."""
         height, width = centres.shape[2:]
         rows = torch.arange(height, device=centres.device)[None] < valid_counts[:, :1]
@@ -88,8 +94,8 @@ class PeakSelection(nn.Module):
         # Finite, for a picture may have fewer peaks than queries, and no two alike.
         logits = torch.where(peak, centres, centres + NO_PEAK)
         logits = torch.where(inside, logits, 2 * NO_PEAK).flatten(1)
-        logits = functional.pad(logits, (0, self.num_queries), value=3 * NO_PEAK)
-        best, cells = logits.topk(self.num_queries, 1)
+        logits = functional.pad(logits, (0, count), value=3 * NO_PEAK)
+        best, cells = logits.topk(count, 1)
         return best, cells.clamp(max=height * width - 1)
 
     def _offsets(self, x: Tensor, where: Tensor) -> Tensor:
