@@ -23,7 +23,7 @@ def make_source(
 ) -> Loader | CachedLoader:
     """Return this process's batches: augmented windows, or cached maps of composed ones."""
     dataset = for_training(dataset)
-    if recipe.augmentation == 'cached':
+    if recipe.augmentation == 'canvas' and recipe.shards:
         return cached_source(dataset, model, recipe, processes, cache)
     if recipe.augmentation == 'canvas':
         return CanvasLoader(
@@ -36,7 +36,7 @@ def make_source(
             workers=recipe.workers,
         )
     if recipe.augmentation not in AUGMENTATIONS:
-        known = ['canvas', 'cached', *AUGMENTATIONS]
+        known = ['canvas', *AUGMENTATIONS]
         raise ValueError(f'no augmentation {recipe.augmentation!r}; there are {known}')
     augmentation = AUGMENTATIONS[recipe.augmentation].with_frames(model.config.num_frames)
     return Loader(
