@@ -78,9 +78,10 @@ class PaveNet(nn.Module):
 
     @property
     def trunk_parts(self) -> tuple[str, ...]:
-        """Return in which modules' names stand the parts that trained weights are given for."""
-        heads = ('neck', 'centre_head', 'guess_head', 'keypoint_head', 'offset_head')
-        return ('backbone', *heads) if self.config.pyramid else ('backbone',)
+        """Return how the names of the parameters begin that trained weights are given for."""
+        names = ('centre', 'guess', 'keypoint', 'offset')
+        heads = (f'query_selection.{name}_head.' for name in names)
+        return ('backbone.', 'neck.', *heads) if self.config.pyramid else ('backbone.',)
 
     def recompute_activations(self, wanted: bool) -> None:
         """In training, keep what goes into trunk and encoder, and run them anew for gradients."""

@@ -1,7 +1,6 @@
 """What learns how fast: frozen parts, AdamW's groups, and the schedule."""
 
 import math
-from collections.abc import Sequence
 
 import torch
 from torch import nn
@@ -18,7 +17,7 @@ FROZEN_STAGES = ('conv1', 'bn1', 'layer1')
 def freeze(model: PaveNet, frozen: str) -> None:
     """Take the gradient from what a recipe leaves as it is; see `Recipe.frozen`."""
     for name, parameter in model.named_parameters():
-        if any(part in name for part in model.trunk_parts):
+        if name.startswith(model.trunk_parts):
             parameter.requires_grad_(frozen != 'trunk')
     if frozen != 'authors' or not model.config.backbone.startswith('resnet'):
         return
@@ -52,9 +51,9 @@ def build_optimiser(model: PaveNet, criterion: Criterion, recipe: Recipe) -> tor
     )
 
 
-def rate_factor(name: str, recipe: Recipe, trunk_parts: Sequence[str]) -> float:
+def rate_factor(name: str, recipe: Recipe, trunk_parts: tuple[str, ...]) -> float:
     """Return the factor on the learning rate for a parameter, by its name."""
-    if any(part in name for part in trunk_parts):
+    if name.startswith(trunk_parts):
         return recipe.backbone_rate
     return recipe.offset_rate if 'sampling_offsets' in name else 1.0
 
