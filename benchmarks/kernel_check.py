@@ -1,6 +1,5 @@
 """Is the kernel right on this GPU? Against double precision, and against its own registration."""
 
-import functools
 import itertools
 import os
 import shutil
@@ -17,7 +16,6 @@ from torch import Tensor
 
 from pavenet_core import ops
 
-NUM_PLANS = 7
 TOLERANCE = {
     torch.float64: 1e-12,
     torch.float32: 1e-5,
@@ -32,6 +30,8 @@ ODD = [
     Case('17 points of 5 frames', ((6, 5), (3, 3), (2, 1), (1, 1)), frames=5, points=17),
 ]
 NAMES = ('output', 'by value', 'by locations', 'by weights')
+BORDER = 4  # roundings of a location times a size, which take one or two
+MOST_LEFT_OUT = 1e-3  # of all samples
 
 
 def build(report: Report) -> None:
@@ -44,7 +44,7 @@ def build(report: Report) -> None:
 
 
 def check(report: Report) -> None:
-    """Compare every number type, plan and size with the torch form in double precision."""
+    """Compare every number type and size with the torch form in double precision."""
     _load(report)
     numbers = list(TOLERANCE)[1:3] if report.dry_run else list(TOLERANCE)
     odd = ODD[:2] if report.dry_run else ODD
@@ -62,28 +62,43 @@ def _compare(case: Case, dtype: torch.dtype, softmax: bool, report: Report) -> N
     if softmax:
         inputs = inputs._replace(weights=inputs.weights.clamp(min=1e-6).log())
 
-    @functools.cache
-    def expected() -> list[Tensor]:
-        return reference(case, inputs, softmax)
+    def errors() -> Facts:
+        form = kernel_form(case, inputs, softmax)
+        return compare(case, inputs, (form.forward(), *form.backward()), softmax)
 
-    every = dtype in (torch.float32, torch.float16) and not report.dry_run
-    for plan in range(NUM_PLANS) if every else (0,):
-
-        def errors(plan: int = plan) -> Facts:
-            form = kernel_form(case, inputs, plan, softmax)
-            found = dict(zip(NAMES, (form.forward(), *form.backward()), strict=True))
-            return _errors(found, expected(), TOLERANCE[dtype])
-
-        report.attempt(f'{case.name}, {dtype}, softmax {softmax}, plan {plan}', errors)
+    report.attempt(f'{case.name}, {dtype}, softmax {softmax}', errors)
 
 
-def _errors(found: dict[str, Tensor], expected: Sequence[Tensor], tolerance: float) -> Facts:
-    """Return the relative error of output and gradients."""
+def compare(case: Case, inputs: Inputs, found: Sequence[Tensor], softmax: bool = False) -> Facts:
+    """
+    Return the relative errors of output and gradients against double precision.
+
+    found  output, and gradients by values, locations and weights
+
+    The derivative by a location jumps at a cell's border, and rounding takes samples across it:
+    those within rounding of one are left out, and counted.
+    """
+    expected = reference(case, inputs, softmax)
+    clear = _clear_of_borders(case, inputs.locations)
     errors = {}
-    for (name, ours), theirs in zip(found.items(), expected, strict=True):
-        error = (ours.double() - theirs).norm() / theirs.norm().clamp(min=1e-30)
+    for name, ours, theirs in zip(NAMES, found, expected, strict=True):
+        difference = ours.double() - theirs
+        if name == 'by locations':
+            difference, theirs = difference[clear], theirs[clear]
+        error = difference.norm() / theirs.norm().clamp(min=1e-30)
         errors[name] = float(error.nan_to_num(float('inf')))
-    return {'errors': errors, 'ok': max(errors.values()) < tolerance}
+    left_out = int((~clear).sum())
+    ok = max(errors.values()) < TOLERANCE[inputs.value.dtype]
+    few = left_out <= MOST_LEFT_OUT * clear.numel()
+    return {'errors': errors, 'left_out': left_out, 'of': clear.numel(), 'ok': ok and few}
+
+
+def _clear_of_borders(case: Case, locations: Tensor) -> Tensor:
+    """Return (B, Q, T, M, L, P), True if rounding cannot take the sample to another cell."""
+    sizes = torch.tensor(case.shapes, device=locations.device).flip(1).double()[:, None]
+    cells = locations.double() * sizes - 0.5
+    rounding = BORDER * torch.finfo(locations.dtype).eps * sizes
+    return ((cells - cells.round()).abs() > rounding).all(-1)
 
 
 def gradients(report: Report) -> None:
@@ -177,10 +192,8 @@ def _opcheck(case: Case, inputs: Inputs) -> Facts:
 
 def _calls_for_the_sanitizer() -> None:
     ops.build()
-    for case, plan, dtype in itertools.product(
-        ODD[:3], range(NUM_PLANS), (torch.float32, torch.float16)
-    ):
-        form = kernel_form(case, draw(case, dtype, 'cuda'), plan, softmax=True)
+    for case, dtype in itertools.product(ODD[:3], (torch.float32, torch.float16)):
+        form = kernel_form(case, draw(case, dtype, 'cuda'), softmax=True)
         form.forward()
         form.backward()
     torch.cuda.synchronize()

@@ -1,7 +1,6 @@
 """What limits the kernel: the GPU's own counters, by Nsight Compute, for the encoder's call."""
 
 import csv
-import itertools
 import shutil
 import subprocess
 import sys
@@ -9,7 +8,6 @@ from pathlib import Path
 
 import torch
 from kernel_cases import cases, draw
-from kernel_check import NUM_PLANS
 from kernel_forms import kernel_form
 from kernel_report import Facts, Report
 
@@ -17,10 +15,13 @@ from pavenet_core import ops
 
 TOOL = '/usr/local/cuda/bin/ncu'
 NUMBERS = (torch.float32, torch.float16)
+WAYS = ('forward', 'backward')
 METRICS = (
     'gpu__time_duration.sum',
     'l1tex__throughput.avg.pct_of_peak_sustained_active',
     'l1tex__data_pipe_lsu_wavefronts.avg.pct_of_peak_sustained_elapsed',
+    'l1tex__data_pipe_lsu_wavefronts.sum',
+    'l1tex__data_pipe_lsu_wavefronts_mem_shared.sum',
     'l1tex__t_sector_hit_rate.pct',
     'lts__throughput.avg.pct_of_peak_sustained_elapsed',
     'lts__t_sector_hit_rate.pct',
@@ -30,11 +31,14 @@ METRICS = (
     'sm__inst_executed.sum',
     'smsp__issue_active.avg.pct_of_peak_sustained_active',
     'sm__warps_active.avg.pct_of_peak_sustained_active',
+    'smsp__average_warps_issue_stalled_long_scoreboard_per_issue_active.ratio',
+    'smsp__average_warps_issue_stalled_mio_throttle_per_issue_active.ratio',
+    'smsp__average_warps_issue_stalled_short_scoreboard_per_issue_active.ratio',
 )
 
 
 def counters(report: Report) -> None:
-    """Count for every plan, forward and backward."""
+    """Count forward and backward."""
     tool = shutil.which('ncu') or TOOL
     if report.dry_run or not Path(tool).is_file():
         report.note('counters', {'skipped': 'dry run' if report.dry_run else 'no ncu'})
@@ -59,10 +63,9 @@ def _count(tool: str, dtype: torch.dtype) -> Facts:
     else:
         return {'failed': (result.stdout + result.stderr)[-600:]}
     rows = list(csv.DictReader(lines))[1:]  # the first holds the units
-    names = [f'plan {plan}, {way}' for plan in range(NUM_PLANS) for way in ('forward', 'backward')]
     return {
-        name: {metric: value for metric, value in row.items() if '__' in metric}
-        for name, row in zip(names, rows, strict=False)
+        way: {metric: value for metric, value in row.items() if '__' in metric}
+        for way, row in zip(WAYS, rows, strict=False)
     }
 
 
@@ -70,8 +73,8 @@ def _calls(dtype: torch.dtype) -> None:
     ops.build()
     case = cases(dry_run=False)[0]
     inputs = draw(case, dtype, 'cuda')
-    for plan, way in itertools.product(range(NUM_PLANS), ('forward', 'backward')):
-        getattr(kernel_form(case, inputs, plan), way)()
+    for way in WAYS:
+        getattr(kernel_form(case, inputs), way)()
     torch.cuda.synchronize()
 
 

@@ -21,7 +21,7 @@ class Form(NamedTuple):
     backward: Callable[[], tuple[Tensor, ...]]
 
 
-def kernel_form(case: Case, inputs: Inputs, plan: int = 0, softmax: bool = False) -> Form:
+def kernel_form(case: Case, inputs: Inputs, softmax: bool = False) -> Form:
     """Return our kernel; without a GPU the torch form stands in."""
     if not inputs.value.is_cuda:
         return rearranged_form(case, inputs, softmax)
@@ -31,7 +31,6 @@ def kernel_form(case: Case, inputs: Inputs, plan: int = 0, softmax: bool = False
         inputs.locations,
         inputs.weights,
         softmax,
-        plan,
     )
     return Form(
         lambda: torch.ops.pavenet.deformable_attention(*arguments),

@@ -12,52 +12,71 @@ from kernel_report import Facts, Report
 
 from pavenet_core.config import ModelConfig
 from pavenet_core.model import PaveNet
+from pavenet_core.model.decoder_layer import DecoderLayer
+from pavenet_core.model.spatial_encoder import EncoderLayer
 from pavenet_core.ops import attention
 from pavenet_core.presets import COMPACT, HRNET_W48, R50, SWIN_L
 
 PEOPLE = 20
-SIZES = ((800, 1333), (480, 640))
-# What matters most first.
-FORMS = (
-    ('float16', 'kernel'),
-    ('tf32', 'kernel'),
-    ('float32', 'kernel'),
-    ('float16', 'torch form'),
-    ('float32', 'torch form'),
+LARGE, SMALL = (800, 1333), (480, 640)
+KERNEL, TORCH = 'kernel', 'torch form'
+# Rounds over all networks, what matters most first: one that is cut off has something of each.
+ROUNDS = (
+    (LARGE, (('float16', KERNEL), ('float32', KERNEL))),
+    (SMALL, (('float16', KERNEL), ('float32', KERNEL))),
+    (LARGE, (('tf32', KERNEL), ('float16', TORCH), ('float32', TORCH))),
+    (SMALL, (('tf32', KERNEL), ('float16', TORCH), ('float32', TORCH))),
 )
+Size = tuple[int, int]
+Forms = Sequence[tuple[str, str]]
 Run = Callable[[], Any]
 
 
 def models(report: Report) -> None:
     """Time whole windows of three frames."""
-    for config, sizes in _plan(report):
-        model = _network(config, report)
-        for size in sizes:
-            name = f'{config.name} {size[0]}x{size[1]}'
-            run = _window(model, size, report)
-            report.attempt(f'{name}, size', lambda m=model, r=run: _size(m, r))
-            for precision, form in [('float32', 'kernel')] if report.dry_run else FORMS:
+    networks: dict[str, PaveNet] = {}
+    for size, forms in _rounds(report):
+        for config in _configs(report):
+            if config.name not in networks:
+                networks[config.name] = _network(config, report)
+            _round(networks[config.name], size, forms, report)
 
-                def latency(precision: str = precision, form: str = form, run: Run = run) -> Facts:
-                    with _precision(precision), _form(form), _constants_kept():
-                        return _latency(run, report)
 
-                report.attempt(f'{name}, {precision}, {form}', latency)
-            if not report.dry_run:
-                report.attempt(f'{name}, float16, time by kernel', lambda r=run: _profile(r))
+def _round(model: PaveNet, size: Size, forms: Forms, report: Report) -> None:
+    name = f'{model.config.name} {size[0]}x{size[1]}'
+    run = _window(model, size, report)
+    report.attempt(f'{name}, size', lambda: _size(model, run))
+    for precision, form in forms:
+
+        def latency(precision: str = precision, form: str = form) -> Facts:
+            with _precision(precision), _form(form), _constants_kept():
+                return _latency(run, report)
+
+        report.attempt(f'{name}, {precision}, {form}', latency)
+    if not report.dry_run and model.config is R50:
+        report.attempt(f'{name}, float16, time by kernel', lambda: _profile(run))
 
 
 def compiled(report: Report) -> None:
-    """Let torch.compile make what it can of the smallest network, in half precision."""
-    config, sizes = _plan(report)[0]
-    name = f'{config.name} {sizes[0][0]}x{sizes[0][1]}'
-    report.attempt(name, lambda: _compiled(config, sizes[0], report))
+    """
+    Let torch.compile make what it can of the smallest network, in half precision.
+
+    First the layers of encoder and decoders, which are alike and soon compiled, then the whole.
+    """
+    config, size = _configs(report)[0], _rounds(report)[0][0]
+    name = f'{config.name} {size[0]}x{size[1]}'
+    for what in ('layers', 'whole'):
+        report.attempt(f'{name}, {what}', lambda w=what: _compiled(config, size, w, report))
 
 
-def _plan(report: Report) -> list[tuple[ModelConfig, Sequence[tuple[int, int]]]]:
+def _rounds(report: Report) -> Sequence[tuple[Size, Forms]]:
+    return (((64, 96), (('float32', KERNEL),)),) if report.dry_run else ROUNDS
+
+
+def _configs(report: Report) -> Sequence[ModelConfig]:
     if report.dry_run:
-        return [(replace(COMPACT, num_queries=4), ((64, 96),))]
-    return [(config, SIZES) for config in (R50, HRNET_W48, SWIN_L)]
+        return (replace(COMPACT, num_queries=4),)
+    return (R50, HRNET_W48, SWIN_L)
 
 
 def _size(model: PaveNet, run: Run) -> Facts:
@@ -101,16 +120,19 @@ def _latency(run: Run, report: Report) -> Facts:
     return facts
 
 
-def _compiled(config: ModelConfig, size: tuple[int, int], report: Report) -> Facts:
+def _compiled(config: ModelConfig, size: Size, what: str, report: Report) -> Facts:
+    torch._dynamo.reset()
     model = _network(config, report)
     run = _window(model, size, report)
+    layers = [x for x in model.modules() if isinstance(x, EncoderLayer | DecoderLayer)]
+    for module in layers if what == 'layers' else [model]:
+        module.compile(backend='eager' if report.dry_run else 'inductor')
     began = time.perf_counter()
-    backend = 'eager' if report.dry_run else 'inductor'
-    model.compile(backend=backend)
     with _precision('float32' if report.dry_run else 'float16'):
         run()
         seconds = time.perf_counter() - began
-        return {'compile_seconds': seconds, 'calls': time_calls([run], report.device, seconds=1)}
+        with _constants_kept() if what == 'layers' else contextlib.nullcontext():
+            return {'compile_seconds': seconds, **_latency(run, report)}
 
 
 def _operations(run: Run) -> int:
@@ -132,7 +154,8 @@ def _profile(run: Run) -> Facts:
         with profile(activities=activities) as profiled:
             run()
             torch.cuda.synchronize()
-    kernels = [x for x in profiled.key_averages() if x.self_device_time_total > 0]
+    on_gpu = torch.autograd.DeviceType.CUDA  # else an operator's time repeats its kernels'
+    kernels = [x for x in profiled.key_averages() if x.device_type == on_gpu]
     total = sum(x.self_device_time_total for x in kernels)
     kernels.sort(key=lambda x: -x.self_device_time_total)
     return {
@@ -167,14 +190,16 @@ def _form(name: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _constants_kept() -> Iterator[None]:
-    """Make a small constant once: a CUDA graph cannot copy from the host."""
+    """Make a small constant once: a CUDA graph copies only from pinned memory that stays."""
     make = torch.tensor
     kept: dict[str, torch.Tensor] = {}
 
     def tensor(data: object, **options: Any) -> torch.Tensor:
         key = repr((data, options))
         if key not in kept:
-            kept[key] = make(data, **options)
+            made = make(data, **options)
+            pin = torch.cuda.is_available() and made.device.type == 'cpu'
+            kept[key] = made.pin_memory() if pin else made
         return kept[key]
 
     torch.tensor = tensor

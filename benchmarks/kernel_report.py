@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -49,11 +50,14 @@ class Report:
         """Keep what `make` returns, or why it failed, and go on; unless it is known already."""
         if name in self.found:
             return
+        began = time.monotonic()
         try:
             finding = make()
         except Exception as error:
             finding = {'failed': f'{type(error).__name__}: {error}'[:1000]}
             traceback.print_exc()
+        if isinstance(finding, dict):
+            finding['seconds'] = round(time.monotonic() - began, 2)
         self.note(name, finding)
         if 'failed' in str(finding) and self.device == 'cuda':
             self._see_that_the_gpu_is_there()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 from kernel_cases import Case, Inputs, cases, compulsory_bytes, draw
-from kernel_check import NAMES, NUM_PLANS
+from kernel_check import NAMES
 from kernel_clock import copy_bandwidth, time_calls, time_graph
 from kernel_forms import Form, kernel_form, peer_form, torch_form
 from kernel_peers import load_peer, peers_in
@@ -41,33 +41,30 @@ def machine(report: Report) -> None:
 
 
 def timing(report: Report) -> None:
-    """Time the plans and the torch form at every size; what matters most comes first."""
+    """Time the kernel and the torch form at every size; what matters most comes first."""
     if not report.dry_run:
         ops.build()
     bandwidth = copy_bandwidth(report.device)
-    numbers = NUMBERS[:1] if report.dry_run else NUMBERS
-    by_size = itertools.groupby(cases(report.dry_run), lambda case: case.name.split()[-1])
-    groups = [(list(group), dtype) for _, group in by_size for dtype in numbers]
-    groups.sort(key=lambda group: group[1] == torch.bfloat16)
-    for group, dtype in groups:
-        for case in group:
-            _time_forms(case, dtype, bandwidth, report)
+    for case, dtype in calls_to_time(report.dry_run):
+        _time_forms(case, dtype, bandwidth, report)
+
+
+def calls_to_time(dry_run: bool) -> list[tuple[Case, torch.dtype]]:
+    """Return all calls in all number types; without a GPU only in float32."""
+    return list(itertools.product(cases(dry_run), NUMBERS[:1] if dry_run else NUMBERS))
 
 
 def _time_forms(case: Case, dtype: torch.dtype, bandwidth: float, report: Report) -> None:
     sets = input_sets(case, dtype, report.device)
-    named: dict[str, Callable[[Inputs], Form]] = {'plan 0': lambda x: kernel_form(case, x)}
-    if dtype != torch.bfloat16:
-        for plan in range(1, NUM_PLANS):
-            named[f'plan {plan}'] = lambda x, p=plan: kernel_form(case, x, p)  # type: ignore[misc]
-        named['torch form'] = lambda x: torch_form(case, x)
-        named['plan 0 with softmax'] = lambda x: kernel_form(case, x, softmax=True)
+    named: dict[str, Callable[[Inputs], Form]] = {
+        'kernel': lambda x: kernel_form(case, x),
+        'kernel with softmax': lambda x: kernel_form(case, x, softmax=True),
+        'torch form': lambda x: torch_form(case, x),
+    }
     for name, form in named.items():
 
-        def measure(name: str = name, form: Callable[[Inputs], Form] = form) -> Facts:
-            # Python's share of a call is the same for all plans.
-            calls = name in ('plan 0', 'torch form')
-            return times(case, [form(x) for x in sets], bandwidth, report, calls)
+        def measure(form: Callable[[Inputs], Form] = form) -> Facts:
+            return times(case, [form(x) for x in sets], bandwidth, report)
 
         report.attempt(f'{case.name}, {dtype}, {name}', measure)
 
@@ -107,23 +104,20 @@ def input_sets(case: Case, dtype: torch.dtype, device: str) -> list[Inputs]:
     return [first, *(draw(case, dtype, device, seed) for seed in range(1, count))]
 
 
-def times(
-    case: Case, forms: list[Form], bandwidth: float, report: Report, calls: bool = True
-) -> Facts:
+def times(case: Case, forms: list[Form], bandwidth: float, report: Report) -> Facts:
     """Time forward and backward, and relate them to the bytes that must move."""
     element = forms[0].forward().element_size()
     moved = compulsory_bytes(case, element)
     found: Facts = {'input_sets': len(forms), 'gather_bytes': moved['gather']}
     for direction in ('forward', 'backward'):
         runs = [getattr(form, direction) for form in forms]
-        facts: Facts = {'calls': time_calls(runs, report.device)} if calls else {}
-        if not calls or facts['calls']['median_ms'] < LONG_MS:
+        facts: Facts = {'calls': time_calls(runs, report.device)}
+        if facts['calls']['median_ms'] < LONG_MS:
             try:
                 facts['graph'] = time_graph(runs, report.device)
             except RuntimeError as error:  # then the calls must do
                 facts['graph_failed'] = str(error)[:300]
                 torch.cuda.synchronize()
-                facts['calls'] = time_calls(runs, report.device)
         best = (facts.get('graph') or facts['calls'])['median_ms']
         facts['compulsory_bytes'] = moved[direction]
         facts['bytes_per_second'] = moved[direction] / (1e-3 * best)

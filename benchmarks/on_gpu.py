@@ -43,17 +43,17 @@ class Part(NamedTuple):
 
 # In the order of what must not be missed.
 PARTS = {
-    'build': Part('kernel_check', 70),
+    'build': Part('kernel_check', 60),
     'build_peers': Part('kernel_timing', 240, beside=True),
-    'machine': Part('kernel_timing', 20),
-    'check': Part('kernel_check', 80),
-    'gradients': Part('kernel_check', 30),
-    'timing': Part('kernel_timing', 90),
-    'peers': Part('kernel_timing', 30),
-    'models': Part('kernel_in_model', 80),
-    'compiled': Part('kernel_in_model', 50),
-    'counters': Part('kernel_counters', 45),
-    'sanitize': Part('kernel_check', 70),
+    'machine': Part('kernel_timing', 10),
+    'check': Part('kernel_check', 30),
+    'gradients': Part('kernel_check', 20),
+    'timing': Part('kernel_timing', 40),
+    'peers': Part('kernel_timing', 20),
+    'counters': Part('kernel_counters', 50),
+    'models': Part('kernel_in_model', 140),
+    'compiled': Part('kernel_in_model', 120),
+    'sanitize': Part('kernel_check', 60),
 }
 UNDISTURBED = ('timing', 'peers', 'models', 'compiled', 'counters')
 Facts = dict[str, Any]

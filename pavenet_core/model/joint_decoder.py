@@ -23,10 +23,14 @@ class JointDecoder(nn.Module):
     keypoints are in each frame.
     """
 
+    level_index: Tensor
+
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         channels = config.channels
         self.num_frames, self.levels = config.joint_frames, list(config.levels('joint'))
+        # A list as index would be sent to the device, and waited for, in every call.
+        self.register_buffer('level_index', torch.tensor(self.levels), persistent=False)
         self.key_frame, self.detach = self.num_frames // 2, config.detach_poses
         self.relative = config.relative_poses
         self.content = nn.Parameter(torch.randn(len(config.skeleton), channels))
@@ -66,7 +70,7 @@ class JointDecoder(nn.Module):
         poses = poses.detach()
         size = pose_size(poses[:, [self.key_frame]])
         scales = cell_scale(map_shapes(values[0], len(self.levels)), poses.device)
-        ratios = valid_ratios[:, :, self.levels][:, None, :, :, None]
+        ratios = valid_ratios.index_select(2, self.level_index)[:, None, :, :, None]
         query, predictions = self.content[None, None], []
         for index, sigma_head in enumerate(self.sigma_heads):
             layer = cast(DecoderLayer, self.layers[index])
@@ -79,7 +83,7 @@ class JointDecoder(nn.Module):
             tokens = query.flatten(0, 2)
             heads = list(cast(nn.ModuleList, self.keypoint_heads[index]))
             if index == len(self.layers) - 1:  # nobody asks for the other frames' poses any more
-                heads, poses = [heads[len(heads) // 2]], poses[:, [self.key_frame]]
+                heads, poses = [heads[len(heads) // 2]], poses[:, self.key_frame, None]
             moves = [head(tokens).view(batch, people, keypoints, 2) for head in heads]
             if self.relative:
                 poses = poses + torch.stack(moves, 1) * size

@@ -23,11 +23,15 @@ class PoseDecoder(nn.Module):
     and moves in units of half the pose's extent. Each frame keeps a reference pose of its own.
     """
 
+    level_index: Tensor
+
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         channels, keypoints = config.channels, len(config.skeleton)
         self.num_frames = config.pose_frames
         self.key_frame, self.levels = self.num_frames // 2, list(config.levels('pose'))
+        # As in the joint decoder, lest the host wait for the device.
+        self.register_buffer('level_index', torch.tensor(self.levels), persistent=False)
         self.next_next_pose_bug, self.detach = config.next_next_pose_bug, config.detach_poses
         self.query_pos = nn.Parameter(torch.randn(config.num_queries, channels))
         self.pose_position = (
@@ -65,7 +69,7 @@ class PoseDecoder(nn.Module):
         valid_ratios  (B, L, 2) of the key frame, of all levels
         returns       [PosePrediction] * layers, poses (B, T, Q, K, 2)
         """
-        query, ratios = queries.query, valid_ratios[:, self.levels]
+        query, ratios = queries.query, valid_ratios.index_select(1, self.level_index)
         poses = queries.reference_poses[:, None].expand(-1, self.num_frames, -1, -1, -1)
         predictions = []
         for index, layer in enumerate(self.layers):

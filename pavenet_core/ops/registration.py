@@ -5,9 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-ARGUMENTS = (
-    'Tensor value, SymInt[] shapes, Tensor locations, Tensor weights, bool softmax, int plan=0'
-)
+ARGUMENTS = 'Tensor value, SymInt[] shapes, Tensor locations, Tensor weights, bool softmax'
 FORWARD, BACKWARD = 'pavenet::deformable_attention', 'pavenet::deformable_attention_backward'
 
 torch.library.define(FORWARD, f'({ARGUMENTS}) -> Tensor')
@@ -21,7 +19,6 @@ def _output_like(
     locations: Tensor,
     weights: Tensor,
     softmax: bool,
-    plan: int = 0,
 ) -> Tensor:
     batch, queries = locations.shape[:2]
     return value.new_empty(batch, queries, value.shape[3] * value.shape[4])
@@ -35,7 +32,6 @@ def _gradients_like(
     locations: Tensor,
     weights: Tensor,
     softmax: bool,
-    plan: int = 0,
 ) -> tuple[Tensor, Tensor, Tensor]:
     return (
         value.new_empty(value.shape),
@@ -45,17 +41,17 @@ def _gradients_like(
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    value, shapes, locations, weights, softmax, plan = inputs
+    value, shapes, locations, weights, softmax = inputs
     ctx.save_for_backward(value, locations, weights)
-    ctx.shapes, ctx.softmax, ctx.plan = shapes, softmax, plan
+    ctx.shapes, ctx.softmax = shapes, softmax
 
 
 def _gradients(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
     value, locations, weights = ctx.saved_tensors
     by_value, by_locations, by_weights = torch.ops.pavenet.deformable_attention_backward(
-        upstream, value, ctx.shapes, locations, weights, ctx.softmax, ctx.plan
+        upstream, value, ctx.shapes, locations, weights, ctx.softmax
     )
-    return by_value, None, by_locations, by_weights, None, None
+    return by_value, None, by_locations, by_weights, None
 
 
 torch.library.register_autograd(FORWARD, _gradients, setup_context=_save)

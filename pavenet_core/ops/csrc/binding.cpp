@@ -121,11 +121,10 @@ struct Call {
               value.const_data_ptr(), locations.const_data_ptr(), weights.const_data_ptr()};
   }
 
-  Schedule cut(int64_t plan, bool backward) const {
-    TORCH_CHECK(plan >= 0 && plan < kNumPlans, "there are ", kNumPlans, " plans, got ", plan);
-    const Schedule cut = schedule(
-        problem, static_cast<int>(plan), static_cast<int>(value.element_size()),
-        static_cast<int>(locations.element_size()), multiprocessors(), backward);
+  Schedule cut(bool backward) const {
+    const Schedule cut =
+        schedule(problem, static_cast<int>(value.element_size()),
+                 static_cast<int>(locations.element_size()), multiprocessors(), backward);
     TORCH_CHECK(cut.shared_bytes <= kSharedBytes, "too many samples of a head of a query: ",
                 problem.samples());
     return cut;
@@ -133,13 +132,13 @@ struct Call {
 };
 
 Tensor forward(const Tensor& value, at::IntArrayRef shapes, const Tensor& locations,
-               const Tensor& weights, bool softmax, int64_t plan) {
+               const Tensor& weights, bool softmax) {
   const DeviceGuard guard(value.device());
   const Call call(value, shapes, locations, weights, softmax);
   const int64_t channels = value.size(3) * value.size(4);
   Tensor output = at::empty({locations.size(0), locations.size(1), channels}, value.options());
   if (output.numel() > 0) {
-    check_launch(launch_forward(call.problem, call.cut(plan, false), call.inputs,
+    check_launch(launch_forward(call.problem, call.cut(false), call.inputs,
                                 output.mutable_data_ptr(), current_stream()));
   }
   return output;
@@ -147,7 +146,7 @@ Tensor forward(const Tensor& value, at::IntArrayRef shapes, const Tensor& locati
 
 std::tuple<Tensor, Tensor, Tensor> backward(const Tensor& upstream, const Tensor& value,
                                             at::IntArrayRef shapes, const Tensor& locations,
-                                            const Tensor& weights, bool softmax, int64_t plan) {
+                                            const Tensor& weights, bool softmax) {
   at::globalContext().alertNotDeterministic("pavenet::deformable_attention_backward");
   const DeviceGuard guard(value.device());
   const Call call(value, shapes, locations, weights, softmax);
@@ -163,7 +162,7 @@ std::tuple<Tensor, Tensor, Tensor> backward(const Tensor& upstream, const Tensor
   Tensor weight_gradient = at::empty(weights.sizes(), call.weights.options());
   if (from.numel() > 0) {
     check_launch(launch_backward(
-        call.problem, call.cut(plan, true), call.inputs, from.const_data_ptr(),
+        call.problem, call.cut(true), call.inputs, from.const_data_ptr(),
         value_gradient.mutable_data_ptr(), location_gradient.mutable_data_ptr(),
         weight_gradient.mutable_data_ptr(), current_stream()));
   }

@@ -26,7 +26,7 @@ __device__ Weighted<A> weigh(const Sample<A>& sample, A weight) {
   return weighted;
 }
 
-template <typename T, bool kPacked>
+template <typename T>
 __device__ void add_sample(const char* channels, int token_bytes,
                            const Weighted<Accumulator<T>>& weighted,
                            Accumulator<T> (&sum)[kVector<T>]) {
@@ -34,36 +34,30 @@ __device__ void add_sample(const char* channels, int token_bytes,
   uint4 bits[4];
 #pragma unroll
   for (int k = 0; k < 4; ++k) bits[k] = read(channels, weighted.corners.token[k], token_bytes);
-  if constexpr (kPacked) {
-    add_mixed(bits, weighted.shares.of, sum);
-  } else {
 #pragma unroll
-    for (int k = 0; k < 4; ++k) {
-      Accumulator<T> x[kVector<T>];
-      unpack<T>(bits[k], x);
-      for (int i = 0; i < kVector<T>; ++i) sum[i] += x[i] * weighted.shares.of[k];
-    }
+  for (int k = 0; k < 4; ++k) {
+    Accumulator<T> x[kVector<T>];
+    unpack<T>(bits[k], x);
+    for (int i = 0; i < kVector<T>; ++i) sum[i] += x[i] * weighted.shares.of[k];
   }
 }
 
-// What the slots of a block do in one step.
-template <typename T, typename W, bool kStaged, bool kPacked>
-__device__ void forward_step(const Problem& problem, const Schedule& cut, const Place& at,
-                             const T* value, const Accumulator<T>* locations, const W* weights,
-                             T* output, char* shared) {
+// One thread of a slot finds the corners and shares of a sample, in shared memory for all.
+template <typename T, typename W>
+__device__ void forward(const Problem& problem, const Schedule& cut, const T* value,
+                        const Accumulator<T>* locations, const W* weights, T* output,
+                        char* shared) {
   using A = Accumulator<T>;
+  const Place at = place(problem, cut);
   const Samples samples(problem, cut, at);
   const Weighting<A> weighting = pavenet::weighting<A>(samples, at, weights);
-  const auto prepare = [&](int i) {
-    return weigh(samples.locate(locations, i), weighting(widen(weights[samples.index(i)])));
-  };
-
   Weighted<A>* const staged =
       reinterpret_cast<Weighted<A>*>(shared) + at.slot * (problem.samples() | 1);
-  if (kStaged) {
-    for (int i = at.rank; i < at.samples; i += at.threads) staged[i] = prepare(i);
-    __syncwarp();
+  for (int i = at.rank; i < at.samples; i += at.threads) {
+    const A weight = weighting(widen(weights[samples.index(i)]));
+    staged[i] = weigh(samples.locate(locations, i), weight);
   }
+  __syncwarp();
 
   const char* const head = head_of(problem, at, value);
   for (int first = 0; first < problem.channels; first += at.lanes * kVector<T>) {
@@ -72,22 +66,10 @@ __device__ void forward_step(const Problem& problem, const Schedule& cut, const 
     const char* const channels = head + channel * sizeof(T);
     A sum[kVector<T>] = {};
     for (int i = at.split; mine && i < at.samples; i += at.splits) {
-      add_sample<T, kPacked>(channels, problem.token_bytes, kStaged ? staged[i] : prepare(i), sum);
+      add_sample<T>(channels, problem.token_bytes, staged[i], sum);
     }
     for (int i = 0; i < kVector<T>; ++i) sum[i] = sum_over(sum[i], at.lanes, at.threads);
     if (mine && at.split == 0) write(sum, output + row_of(problem, at) + channel);
-  }
-}
-
-template <typename T, typename W, bool kStaged, bool kPacked>
-__device__ void forward(const Problem& problem, const Schedule& cut, const T* value,
-                        const Accumulator<T>* locations, const W* weights, T* output,
-                        char* shared) {
-  for (int step = 0; step < cut.steps; ++step) {
-    const Place at = place(problem, cut, step);
-    forward_step<T, W, kStaged, kPacked>(problem, cut, at, value, locations, weights, output,
-                                         shared);
-    __syncwarp();
   }
 }
 

@@ -12,9 +12,9 @@ namespace pavenet {
 constexpr int kMaxLevels = 16;
 constexpr int kMaxSamples = 1024;  // frames * levels * points
 constexpr int kWarp = 32;
+constexpr int kThreads = 128;  // of a block, at most
 constexpr int kVectorBytes = 16;  // what one thread reads at once
 constexpr int kSharedBytes = 48 * 1024;
-constexpr int kLineBytes = 128;  // of the cache
 
 struct Level {
   int height, width, first;  // first: its first token in a frame
@@ -31,26 +31,12 @@ struct Problem {
   PAVENET_HOST_DEVICE int samples() const { return frames * levels * points; }
 };
 
-// How the gradient of the values reaches memory: one by one, summed before over what a warp adds to
-// a cell at a time, or over all that a block adds to it.
-enum class Adding { kSingly, kByWarp, kByBlock };
-
-constexpr int kStrip = 8;       // rows
-constexpr int kBuckets = 2048;  // of a block's cells
-constexpr int kGroupingBytes = kBuckets * (sizeof(int) + sizeof(short)) + 16;
-
 // A slot is the threads of one warp that make one head of one query: `splits` groups, which share
 // the samples, of `lanes` threads, which share the channels. All powers of two.
 struct Schedule {
   int threads, lane_bits, slot_bits;
   int blocks, shared_bytes;
   unsigned per_frame, per_level;  // see `divide`
-  bool staged;  // forward: corners are found once, in shared memory, not by each thread
-  bool packed;  // forward: half precision mixes the four corners by two channels at a time
-  bool tiled;   // queries that are cells of the levels go by squares: see `in_strips`
-  Adding adding;  // backward
-  int head_bits;  // a block has this many heads of its queries: those that share a cache line
-  int steps;      // forward: how often a block's slots move on
 };
 
 // 1/divisor in 20 bits: exact for numbers and divisors up to 1024 (kMaxSamples).

@@ -67,37 +67,22 @@ struct Place {
   bool active;
 };
 
-// The cell at a place in an order by squares: a level's strips of rows, each column by column.
-__device__ inline int in_strips(const Problem& problem, int place) {
-  int i = 0;
-  while (i + 1 < problem.levels && place >= problem.level[i + 1].first) ++i;
-  const Level& map = problem.level[i];
-  const int in_map = place - map.first, top = in_map / (kStrip * map.width) * kStrip;
-  const int rows = min(kStrip, map.height - top);
-  const int in_strip = in_map - top * map.width, column = in_strip / rows;
-  return map.first + (top + in_strip - column * rows) * map.width + column;
-}
-
-__device__ inline Place place(const Problem& problem, const Schedule& cut, int step = 0) {
+__device__ inline Place place(const Problem& problem, const Schedule& cut) {
   Place at;
   at.slots = cut.threads >> cut.slot_bits;
   at.threads = 1 << cut.slot_bits;
   at.lanes = 1 << cut.lane_bits;
   at.splits = at.threads >> cut.lane_bits;
-  const int slot_queries = at.slots >> cut.head_bits, queries = slot_queries * cut.steps;
-  const int tiles = (problem.queries + queries - 1) / queries;
-  const int head_groups = problem.heads >> cut.head_bits;
+  const int tiles = (problem.queries + at.slots - 1) / at.slots;
   const int block = static_cast<int>(blockIdx.x), thread = static_cast<int>(threadIdx.x);
   at.slot = thread >> cut.slot_bits;
   at.rank = thread & (at.threads - 1);
   at.lane = at.rank & (at.lanes - 1);
   at.split = at.rank >> cut.lane_bits;
-  at.query = block % tiles * queries + step * slot_queries + (at.slot >> cut.head_bits);
-  at.head = block / tiles % head_groups << cut.head_bits;
-  at.head += at.slot & ((1 << cut.head_bits) - 1);
-  at.batch = block / tiles / head_groups;
+  at.query = block % tiles * at.slots + at.slot;
+  at.head = block / tiles % problem.heads;
+  at.batch = block / tiles / problem.heads;
   at.active = at.query < problem.queries;
-  if (cut.tiled && at.active) at.query = in_strips(problem, at.query);
   at.samples = at.active ? problem.samples() : 0;
   return at;
 }

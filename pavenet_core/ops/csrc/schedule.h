@@ -5,41 +5,15 @@
 
 namespace pavenet {
 
-// The variants compared by benchmarks/on_gpu.py; 0 is what `schedule` thinks best.
-struct Plan {
-  bool staged;
-  Adding adding;
-  int threads;
-  bool tiled, packed;
-  int steps;
-};
-constexpr Plan kPlans[] = {{true, Adding::kSingly, 256, false, false, 1},
-                           {true, Adding::kByWarp, 128, false, false, 1},
-                           {false, Adding::kByWarp, 256, false, false, 1},
-                           {false, Adding::kSingly, 128, false, false, 1},
-                           {true, Adding::kByBlock, 256, true, false, 1},
-                           {true, Adding::kByWarp, 512, true, false, 4},
-                           {true, Adding::kSingly, 256, true, true, 2}};
-constexpr int kNumPlans = sizeof(kPlans) / sizeof(kPlans[0]);
-
-// Bytes of shared memory for one sample: its four tokens, one or two quads of numbers, and what
-// groups its corners by cell.
-inline int sample_bytes(const Schedule& cut, int accumulator_bytes, bool backward) {
-  const int grouping = cut.adding == Adding::kByBlock ? 4 * sizeof(short) : 0;
-  if (backward) return 16 + 8 * accumulator_bytes + grouping;
-  return cut.staged ? 16 + 4 * accumulator_bytes : 0;
+// Bytes of shared memory for one sample: its four tokens and one or two quads of numbers.
+inline int sample_bytes(int accumulator_bytes, bool backward) {
+  return 16 + (backward ? 8 : 4) * accumulator_bytes;
 }
 
-inline Schedule schedule(const Problem& problem, int plan, int element_bytes,
-                         int accumulator_bytes, int multiprocessors, bool backward) {
+inline Schedule schedule(const Problem& problem, int element_bytes, int accumulator_bytes,
+                         int multiprocessors, bool backward) {
   Schedule cut{};
-  cut.staged = kPlans[plan].staged;
-  cut.packed = kPlans[plan].packed;
-  cut.adding = kPlans[plan].adding;
-  cut.tiled = kPlans[plan].tiled && problem.queries == problem.tokens;
-  cut.threads = kPlans[plan].threads;
-  if (backward && cut.threads > 256) cut.threads = 256;
-  cut.steps = backward || !cut.tiled ? 1 : kPlans[plan].steps;
+  cut.threads = kThreads;
   const int samples = problem.samples();
   cut.per_level = reciprocal(problem.points > 0 ? problem.points : 1);
   cut.per_frame = reciprocal(samples > 0 ? problem.levels * problem.points : 1);
@@ -54,24 +28,14 @@ inline Schedule schedule(const Problem& problem, int plan, int element_bytes,
          (samples >> (cut.slot_bits - cut.lane_bits)) >= 8) {
     ++cut.slot_bits;
   }
-  const int bytes = (samples | 1) * sample_bytes(cut, accumulator_bytes, backward);
-  const int once = backward && cut.adding == Adding::kByBlock ? kGroupingBytes : 0;
-  const auto shared = [&] {
-    const int slots = cut.threads >> cut.slot_bits;
-    return slots * bytes + (once ? once + 4 * slots : 0);
-  };
+  const int bytes = (samples | 1) * sample_bytes(accumulator_bytes, backward);
+  const auto shared = [&] { return (cut.threads >> cut.slot_bits) * bytes; };
   while (shared() > kSharedBytes && cut.threads > kWarp) cut.threads /= 2;
   while (shared() > kSharedBytes && (1 << cut.slot_bits) < kWarp) ++cut.slot_bits;
   cut.shared_bytes = shared();
   const int slots = cut.threads >> cut.slot_bits;
-  const auto share_a_line = [&](int heads) {
-    return heads <= slots && problem.heads % heads == 0 &&
-           heads * problem.channels * element_bytes <= kLineBytes;
-  };
-  while (cut.tiled && !backward && share_a_line(2 << cut.head_bits)) ++cut.head_bits;
-  const long long queries = 1ll * (slots >> cut.head_bits) * cut.steps;
-  const long long tiles = (problem.queries + queries - 1) / queries;
-  cut.blocks = static_cast<int>(tiles * (problem.heads >> cut.head_bits) * problem.batch);
+  const long long tiles = (problem.queries + slots - 1) / slots;
+  cut.blocks = static_cast<int>(tiles * problem.heads * problem.batch);
   return cut;
 }
 

@@ -74,9 +74,9 @@ def flat(case: Case) -> list[int]:
     return list(itertools.chain.from_iterable(case.shapes))
 
 
-def run(case: Case, softmax: bool = False, plan: int = 0) -> list[Tensor]:
+def run(case: Case, softmax: bool = False) -> list[Tensor]:
     """Return the output and the gradients of value, locations and weights."""
-    inputs = (case.value, flat(case), case.locations, case.weights, softmax, plan)
+    inputs = (case.value, flat(case), case.locations, case.weights, softmax)
     output = torch.ops.pavenet.deformable_attention(*inputs)
     gradients = torch.ops.pavenet.deformable_attention_backward(case.upstream, *inputs)
     return [output, *gradients]
@@ -92,18 +92,17 @@ def reference(case: Case, softmax: bool = False) -> list[Tensor]:
     return [output, *torch.autograd.grad(output, inputs, case.upstream.double())]
 
 
-def assert_agree(case: Case, softmax: bool = False, plan: int = 0) -> None:
+def assert_agree(case: Case, softmax: bool = False) -> None:
     expected = reference(case, softmax)
     names = ('output', 'value', 'locations', 'weights')
-    for name, ours, theirs in zip(names, run(case, softmax, plan), expected, strict=True):
+    for name, ours, theirs in zip(names, run(case, softmax), expected, strict=True):
         error = (ours.double() - theirs).norm() / theirs.norm().clamp(min=1e-30)
-        assert error < TOLERANCE[case.value.dtype], (name, plan)
+        assert error < TOLERANCE[case.value.dtype], name
 
 
 @pytest.mark.parametrize('softmax', [False, True])
-@pytest.mark.parametrize('plan', range(7))
-def test_every_plan_computes_the_same(case: DrawCase, plan: int, softmax: bool) -> None:
-    assert_agree(case(), softmax, plan)
+def test_weights_or_their_logits(case: DrawCase, softmax: bool) -> None:
+    assert_agree(case(), softmax)
 
 
 @pytest.mark.parametrize('dtype', TOLERANCE)
@@ -130,7 +129,6 @@ def test_every_number_type(case: DrawCase, dtype: torch.dtype) -> None:
 )
 def test_sizes(case: DrawCase, sizes: dict[str, int]) -> None:
     assert_agree(case(**sizes))
-    assert_agree(case(**sizes), plan=1)
 
 
 def test_gradients_by_finite_differences(case: DrawCase) -> None:
@@ -224,11 +222,10 @@ def test_nobody_asks(case: DrawCase, sizes: dict[str, int]) -> None:
 
 
 @pytest.mark.parametrize('where', [math.nan, math.inf, -math.inf, 1e30, -0.51, 1.51])
-@pytest.mark.parametrize('plan', [0, 2])
-def test_beyond_the_map_is_nothing(case: DrawCase, where: float, plan: int) -> None:
+def test_beyond_the_map_is_nothing(case: DrawCase, where: float) -> None:
     drawn = case(((1, 1),), frames=1)
     drawn.locations[0, :, :, :, :, :, 0] = where
-    output, by_value, by_locations, by_weights = run(drawn, plan=plan)
+    output, by_value, by_locations, by_weights = run(drawn)
     assert output[1].any()
     assert not any(x[0].any() for x in (output, by_value, by_locations, by_weights))
 
@@ -291,11 +288,9 @@ def test_without_a_gpu_a_location_that_is_no_number_is_nothing_too(case: DrawCas
 
 
 @pytest.mark.parametrize('dtype', [torch.float32, torch.float16, torch.float64])
-@pytest.mark.parametrize('plan', range(7))
-def test_every_cell_asks(case: DrawCase, plan: int, dtype: torch.dtype) -> None:
+def test_every_cell_asks(case: DrawCase, dtype: torch.dtype) -> None:
     shapes = ((19, 13), (8, 5), (3, 1), (1, 2))
     cells = sum(height * width for height, width in shapes)
     assert_agree(
-        case(shapes, queries=cells, frames=1, heads=4, channels=32, points=2, dtype=dtype),
-        plan=plan,
+        case(shapes, queries=cells, frames=1, heads=4, channels=32, points=2, dtype=dtype)
     )

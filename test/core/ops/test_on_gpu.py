@@ -4,13 +4,16 @@ import argparse
 import importlib
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-pytest.importorskip('torch', reason='needs torch')
+torch = pytest.importorskip('torch', reason='needs torch')
 pytest.importorskip('timm', reason='needs timm')
+
+from torch import Tensor
 
 BENCHMARKS = Path(__file__).parents[3] / 'benchmarks'
 
@@ -41,6 +44,68 @@ def test_a_part_runs_without_a_gpu(load, part: str, tmp_path: Path) -> None:
     assert report.found
     assert report.failures == []
     assert json.loads(report.path.read_text()) == report.found
+
+
+def test_every_call_is_timed_in_every_number_type(load) -> None:
+    timing = load('kernel_timing')
+    cases, calls = load('kernel_cases').cases(False), timing.calls_to_time(dry_run=False)
+    assert {(case.name, dtype) for case, dtype in calls} == {
+        (case.name, dtype) for case in cases for dtype in timing.NUMBERS
+    }
+    assert len(calls) == len(cases) * len(timing.NUMBERS)
+
+
+@pytest.fixture
+def on_borders(load, monkeypatch: pytest.MonkeyPatch):
+    """Return a call in float32 with samples at the borders of cells, and its results."""
+    monkeypatch.setattr(load('kernel_check'), 'MOST_LEFT_OUT', 0.1)
+    cases = load('kernel_cases')
+    case = cases.Case('large maps', cases.LARGE, frames=1, queries=20)
+    inputs = cases.draw(case, torch.float32, 'cpu')
+    columns = 100 + torch.arange(20)[:, None]  # of the finest level, whose width is 167
+    inputs.locations[0, :, 0, :, 0, 0, 0] = (columns + 0.5) / 167
+    form = load('kernel_forms').rearranged_form(case, inputs)
+    return case, inputs, (form.forward(), *form.backward())
+
+
+def test_rounding_at_the_border_of_a_cell_is_no_error(
+    load, on_borders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check = load('kernel_check')
+    found = check.compare(*on_borders)
+    assert found['ok'], found
+    assert 160 <= found['left_out'] < 170
+    monkeypatch.setattr(check, 'BORDER', 0)
+    assert check.compare(*on_borders)['errors']['by locations'] > 1e-3
+
+
+@pytest.mark.parametrize(
+    ('spoil', 'name'),
+    [
+        (lambda x: x[3].zero_(), 'by weights'),
+        (lambda x: x[2].copy_(x[2].flip(-1)), 'by locations'),
+        (lambda x: x[2][:, 0].zero_(), 'by locations'),
+        (lambda x: x[2].mul_(1.0001), 'by locations'),
+        (lambda x: x[1][:, :, 0].add_(1), 'by value'),
+    ],
+)
+def test_a_wrong_gradient_is_an_error(
+    load, on_borders, spoil: Callable[[tuple[Tensor, ...]], object], name: str
+) -> None:
+    check = load('kernel_check')
+    case, inputs, found = on_borders
+    spoil(found)
+    result = check.compare(case, inputs, found)
+    assert not result['ok']
+    assert [x for x, error in result['errors'].items() if error > 1e-5] == [name]
+
+
+def test_too_many_samples_left_out_are_no_proof(
+    load, on_borders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check = load('kernel_check')
+    monkeypatch.setattr(check, 'MOST_LEFT_OUT', 0.01)
+    assert not check.compare(*on_borders)['ok']
 
 
 FAKE_PARTS = """

@@ -6,13 +6,13 @@
 namespace pavenet {
 namespace {
 
-template <typename T, typename W, Adding kAdding>
-__global__ void __launch_bounds__(256, 3)
+template <typename T, typename W>
+__global__ void __launch_bounds__(kThreads, 6)
     backward_kernel(const __grid_constant__ Problem problem, const __grid_constant__ Schedule cut,
                     const T* upstream, const T* value, const Accumulator<T>* locations,
                     const W* weights, Gradients<Accumulator<T>> gradients) {
   extern __shared__ __align__(16) char shared[];
-  backward<T, W, kAdding>(problem, cut, upstream, value, locations, weights, gradients, shared);
+  backward<T, W>(problem, cut, upstream, value, locations, weights, gradients, shared);
 }
 
 }  // namespace
@@ -26,10 +26,8 @@ int launch_backward(const Problem& problem, const Schedule& cut, const Inputs& i
     using A = Accumulator<T>;
     const Gradients<A> gradients{static_cast<A*>(value_gradient),
                                  static_cast<A*>(location_gradient), weight_gradient};
-    auto kernel = backward_kernel<T, W, Adding::kSingly>;
-    if (cut.adding == Adding::kByWarp) kernel = backward_kernel<T, W, Adding::kByWarp>;
-    if (cut.adding == Adding::kByBlock) kernel = backward_kernel<T, W, Adding::kByBlock>;
-    kernel<<<cut.blocks, cut.threads, cut.shared_bytes, static_cast<cudaStream_t>(stream)>>>(
+    const auto on = static_cast<cudaStream_t>(stream);
+    backward_kernel<T, W><<<cut.blocks, cut.threads, cut.shared_bytes, on>>>(
         problem, cut, static_cast<const T*>(upstream), static_cast<const T*>(inputs.value),
         static_cast<const A*>(inputs.locations), static_cast<const W*>(inputs.weights),
         gradients);

@@ -19,24 +19,6 @@ __device__ inline void narrow(float x, float* to) { *to = x; }
 __device__ inline void narrow(float x, __half* to) { *to = __float2half_rn(x); }
 __device__ inline void narrow(float x, __nv_bfloat16* to) { *to = __float2bfloat16_rn(x); }
 
-// Add the mix of four times eight channels, mixed in half precision, to sums in single precision.
-__device__ inline void add_mixed(const uint4 (&bits)[4], const float (&shares)[4],
-                                 float (&sum)[8]) {
-  __half2 mix[4];
-#pragma unroll
-  for (int k = 0; k < 4; ++k) {
-    __half2 x[4];
-    memcpy(x, bits + k, sizeof(x));
-    const __half2 share = __float2half2_rn(shares[k]);
-    for (int i = 0; i < 4; ++i) mix[i] = k ? __hfma2(share, x[i], mix[i]) : __hmul2(share, x[i]);
-  }
-  for (int i = 0; i < 4; ++i) {
-    const float2 pair = __half22float2(mix[i]);
-    sum[2 * i] += pair.x;
-    sum[2 * i + 1] += pair.y;
-  }
-}
-
 // Add four neighbours, 16-byte aligned: one instruction from Hopper and CUDA 12.1 on.
 __device__ inline void add_four(float* to, const float* x) {
 #if __CUDA_ARCH__ >= 900 && __CUDACC_VER_MAJOR__ * 10 + __CUDACC_VER_MINOR__ >= 121

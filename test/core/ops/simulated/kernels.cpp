@@ -33,11 +33,9 @@ int launch_forward(const Problem& problem, const Schedule& cut, const Inputs& in
     using W = typename decltype(weight)::type;
     simulated::readable = {values_of<T>(problem, inputs.value)};
     simulated::launch(cut.blocks, cut.threads, cut.shared_bytes, [&](char* shared) {
-      auto kernel = cut.staged ? forward<T, W, true, false> : forward<T, W, false, false>;
-      if (cut.packed) kernel = forward<T, W, true, std::is_same_v<T, Half>>;
-      kernel(problem, cut, static_cast<const T*>(inputs.value),
-             static_cast<const Accumulator<T>*>(inputs.locations),
-             static_cast<const W*>(inputs.weights), static_cast<T*>(output), shared);
+      forward<T, W>(problem, cut, static_cast<const T*>(inputs.value),
+                    static_cast<const Accumulator<T>*>(inputs.locations),
+                    static_cast<const W*>(inputs.weights), static_cast<T*>(output), shared);
     });
     return 0;
   });
@@ -54,12 +52,9 @@ int launch_backward(const Problem& problem, const Schedule& cut, const Inputs& i
     const Gradients<A> gradients{static_cast<A*>(value_gradient),
                                  static_cast<A*>(location_gradient), weight_gradient};
     simulated::launch(cut.blocks, cut.threads, cut.shared_bytes, [&](char* shared) {
-      auto kernel = backward<T, W, Adding::kSingly>;
-      if (cut.adding == Adding::kByWarp) kernel = backward<T, W, Adding::kByWarp>;
-      if (cut.adding == Adding::kByBlock) kernel = backward<T, W, Adding::kByBlock>;
-      kernel(problem, cut, static_cast<const T*>(upstream), static_cast<const T*>(inputs.value),
-             static_cast<const A*>(inputs.locations), static_cast<const W*>(inputs.weights),
-             gradients, shared);
+      backward<T, W>(problem, cut, static_cast<const T*>(upstream),
+                     static_cast<const T*>(inputs.value), static_cast<const A*>(inputs.locations),
+                     static_cast<const W*>(inputs.weights), gradients, shared);
     });
     return 0;
   });
