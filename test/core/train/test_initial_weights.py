@@ -98,9 +98,17 @@ def test_every_array_lands_in_its_place(model: PaveNet, arrays: Arrays, name: st
         assert layer.bias is None
 
 
-def test_the_trunk_is_filled_too(model: PaveNet, arrays: Arrays) -> None:
-    stem = model.backbone.trunk.conv_stem.weight
-    assert torch.equal(stem, torch.from_numpy(arrays['stem.conv.weight']))
+def test_the_trunk_is_filled_in_order(model: PaveNet, arrays: Arrays) -> None:
+    trunk = model.backbone.trunk
+    layers = [m for m in trunk.modules() if isinstance(m, nn.Conv2d)]
+    norms = [m for m in trunk.modules() if isinstance(m, nn.BatchNorm2d)]
+    names = [n.removesuffix('.weight') for n in arrays if n.startswith(('stem', 'block'))]
+    for name, layer, norm in zip(names[::2], layers, norms, strict=True):
+        assert torch.equal(layer.weight, torch.from_numpy(arrays[f'{name}.weight']))
+        # Folded batch norm: what goes in comes out, plus the bias (the activation aside).
+        spread = (norm.running_var + norm.eps).sqrt()
+        values = (2.0 - norm.running_mean) / spread * norm.weight + norm.bias
+        torch.testing.assert_close(values, 2 + torch.from_numpy(arrays[f'{name}.bias']))
 
 
 def test_nothing_else_is_touched(file: Path) -> None:
