@@ -3,8 +3,8 @@ Train a network by a recipe, or go on with a run: the same command again.
 
 Recipes: 'finetune' improves trained weights on pictures of your own; 'paper' and 'official' are
 those of PAVE-Net's paper and of its released code, COCO first where --coco is given, then
-PoseTrack; 'compact' made the shipped model, on cached features of a frozen trunk. Start it with
-torchrun to share the work among GPUs or machines; docs/training.md tells all.
+PoseTrack; 'compact' made the shipped model, on composed pictures around a frozen trunk. Start it
+with torchrun to share the work among GPUs or machines; docs/training.md tells all.
 
 Examples:
   pavenet train --recipe finetune --images photos --annotations train.json \

@@ -40,8 +40,9 @@ class Recipe:
     class_weight, keypoint_weight, oks_weight, proposals_per_person, match_costs
                      as `Criterion` takes them
     augmentation     preset of `train/augmentation.py`, its sizes fitted to a longer side of
-                     `longest` pixels at run time, if that is not 0; or 'cached': the frozen
-                     trunk's maps of `shards` x 256 composed pictures, made once
+                     `longest` pixels at run time, if that is not 0; or 'canvas': composed
+                     pictures, drawn anew for each step; or 'cached': the frozen trunk's maps
+                     of `shards` x 256 of those, made once
     precision        of linear layers and convolutions; geometry and losses stay in float32
     recompute        forget activations of trunk and encoder, and compute them again for the
                      gradient: a third slower, several times smaller

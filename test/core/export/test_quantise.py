@@ -144,7 +144,8 @@ def test_of_a_pyramid_the_trunk_alone_is_int8(
     graph, before = encoder(tmp_path / 'int8'), encoder(source)
     made_by = {name: node for node in graph.node for name in node.output}
     convolutions = [node for node in graph.node if node.op_type == 'Conv']
-    rounded = [n for n in convolutions if made_by[n.input[1]].op_type == 'DequantizeLinear']
+    rounded = [node for node in convolutions if node.input[1] in made_by]
+    assert {made_by[node.input[1]].op_type for node in rounded} == {'DequantizeLinear'}
     arrays = {made_by[node.input[1]].input[0] for node in rounded}
     assert len(arrays) == 51 and all('backbone' in name for name in arrays)
     assert len(rounded) == 2 * 51, 'both scales'
