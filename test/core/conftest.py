@@ -249,10 +249,11 @@ def make_tiny_model() -> 'Callable[..., PaveNet]':
 
 @pytest.fixture(scope='session')
 def make_tiny_pyramid(make_tiny_model: 'Callable[..., PaveNet]') -> 'Callable[..., PaveNet]':
-    """Give the maker of a network of the compact model's form: its whole trunk, the rest small."""
+    """Give the maker of a network of the compact model's form, its trunk wide but shallow."""
     pyramid: dict[str, object] = {
         'name': 'tiny_pyramid',
         'backbone': 'mobilenetv2_150',
+        'backbone_args': {'depth_multiplier': 0.25},
         'backbone_indices': (1, 2, 3, 4),
         'pyramid': True,
         'scales': 2,
