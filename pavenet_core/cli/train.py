@@ -60,8 +60,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data.add_argument('--val-annotations', type=Path, help='their labels')
     data.add_argument('--coco', type=Path, help='paper, official: folder of COCO 2017')
     data.add_argument('--posetrack', type=Path, help='paper, official: folder of PoseTrack')
-    data.add_argument('--cache', type=Path, help='compact: folder of the cache (OUT/cache)')
-    data.add_argument('--shards', type=int, help='compact: of 256 pictures')
+    data.add_argument(
+        '--cache', type=Path, help='folder of the cache, of a recipe that has one (OUT/cache)'
+    )
+    data.add_argument('--shards', type=int, help='of 256 pictures, of that cache')
     network = parser.add_argument_group('network')
     network.add_argument('--weights', type=Path, help="ours, or the authors' PETR or PAVE-Net")
     network.add_argument('--model', help='configuration (that of the weights, else r50)')

@@ -1,5 +1,6 @@
 """Trunk and pyramid on one and two scales."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from pavenet_core.config import ModelConfig
 from pavenet_core.model import PaveNet
 from pavenet_core.model.pyramid import CHANNELS, MAPS, Pyramid, PyramidEncoder, PyramidMemory
 from pavenet_core.presets import COMPACT
@@ -88,6 +90,25 @@ def test_a_frame_of_each_window_is_taken() -> None:
     middle = memory.frame(1, 3)
     assert [x[:, 0, 0, 0].tolist() for x in middle.maps] == [[1, 4], [1, 4]]
     assert middle.valid_counts[:, 0, 0].tolist() == [1, 4]
+
+
+@pytest.mark.parametrize(
+    ('change', 'sentence'),
+    [
+        ({'scales': 3}, 'scales must be 1, or 2 with a pyramid, got 3'),
+        ({'pyramid': False}, 'scales must be 1, or 2 with a pyramid, got 2'),
+        ({'num_levels': 7}, 'num_levels 7 is less than the 8 maps'),
+        ({'input_alignment': 32}, 'multiple of 64 for a pyramid of 2 scales, got 32'),
+    ],
+)
+def test_a_pyramid_that_cannot_be_is_refused(change: dict[str, object], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        replace(COMPACT, **change)
+
+
+def test_the_configuration_survives_json() -> None:
+    written = json.loads(json.dumps(COMPACT.to_json()))
+    assert ModelConfig.from_json(written) == COMPACT
 
 
 @torch.inference_mode()
