@@ -12,6 +12,7 @@ from pavenet_core.skeleton import Skeleton
 FORMAT = 1
 GRAPHS = ('spatial_encoder', 'pose_decoder', 'joint_decoder')
 KEY_FEATURES = ('query', 'reference_poses', 'valid_ratios')
+PEAK_FEATURES = ('query', 'reference_poses', 'logits', 'warmth')  # of each frame of a pyramid
 SHIPPED = Path(__file__).parent / 'bundles'
 
 
@@ -81,15 +82,25 @@ class BundleMetadata:
         return cls(**{**data, **levels, 'skeleton': skeleton, 'postprocess': postprocess})
 
 
-def key_names(metadata: BundleMetadata) -> list[str]:
-    """Return the names of what the pose decoder takes of the key frame beside value maps."""
-    return [*KEY_FEATURES, 'logits'] if metadata.pyramid else [*KEY_FEATURES]
+def query_inputs(metadata: BundleMetadata) -> list[tuple[str, int, str]]:
+    """
+    Return the pose decoder's inputs beside value maps: name, frame in the window, encoder's name.
+
+    They are of the key frame alone; of a pyramid, whose frames are linked, of each frame.
+    """
+    key = metadata.key_frame
+    if not metadata.pyramid:
+        return [(name, key, name) for name in KEY_FEATURES]
+    frames = range(metadata.num_frames)
+    linked = [(f'frame{t}.{name}', t, name) for t in frames for name in PEAK_FEATURES]
+    return [*linked, ('valid_ratios', key, 'valid_ratios')]
 
 
 def encoder_names(metadata: BundleMetadata) -> list[str]:
     """Return the names of all that the spatial encoder says of a frame."""
     values = [*value_names('pose', metadata), *value_names('joint', metadata)]
-    return [*key_names(metadata), *dict.fromkeys(values)]
+    names = [*PEAK_FEATURES, 'valid_ratios'] if metadata.pyramid else KEY_FEATURES
+    return [*names, *dict.fromkeys(values)]
 
 
 def value_names(kind: str, metadata: BundleMetadata) -> list[str]:

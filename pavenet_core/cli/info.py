@@ -27,6 +27,7 @@ frame    once for each frame that comes in and kept, the decoders' values (value
 window   once for each answer
 stream   frame + window: the cost per frame of a video
 scratch  one answer with no frame seen before: all its frames, query selection for one of them
+         (of a pyramid for all, whose peaks are linked)
 Counted: convolutions, matrix products, attention; 5 multiply-adds per sampled channel, 4 for the
 bilinear neighbours and 1 for the attention weight. Not counted: elementwise work (norms,
 activations, softmax) and heads that only training reads. 1 multiply-add is 2 FLOPs."""

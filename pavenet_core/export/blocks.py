@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from pavenet_core.model import PaveNet
 from pavenet_core.model.joint_decoder import JointDecoder
+from pavenet_core.model.peak_selection import Peaks
 from pavenet_core.model.pose_decoder import PoseDecoder
 from pavenet_core.model.pyramid import PyramidMemory
 from pavenet_core.model.query_selection import Queries
@@ -27,11 +28,11 @@ class SpatialEncoderGraph(nn.Module):
         """Return what `encoder_names` lists: of the key frame, then both decoders' value maps."""
         model = self.model
         memory = model.encode(model.normalise(image, valid_size), valid_size)
+        if isinstance(memory, PyramidMemory):
+            maps = (memory.maps[level] for level in map_levels(model))
+            return (*model.query_selection(memory), memory.valid_ratios, *maps)
         _, queries = model.query_selection(memory)
         keys = (queries.query, queries.reference_poses, memory.valid_ratios)
-        if isinstance(memory, PyramidMemory):
-            decoders(model)  # refuses what can't be exported
-            return (*keys, queries.logits, *(memory.maps[level] for level in map_levels(model)))
         values = [
             value
             for decoder in decoders(model)
@@ -42,7 +43,7 @@ class SpatialEncoderGraph(nn.Module):
 
 
 class PoseDecoderGraph(nn.Module):
-    """The key frame's queries and the window's values to scores and poses."""
+    """The key frame's queries, or each frame's peaks, and the values to scores and poses."""
 
     def __init__(self, model: PaveNet) -> None:
         super().__init__()
@@ -51,11 +52,18 @@ class PoseDecoderGraph(nn.Module):
     def forward(self, keys: list[Tensor], values: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Return scores (B, Q) and the poses of all frames (B, T, Q, K, 2)."""
         decoder, config = self.model.pose_decoder, self.model.config
-        query, reference_poses, valid_ratios, *logits = keys
-        queries = Queries(query, reference_poses, *logits)
+        *frames, valid_ratios = keys
+        queries = self._queries(frames)
         grouped = by_layer(values, config.num_frames, config.pose_layers, config.pyramid)
         layers, poses = decoder(queries, grouped, valid_ratios)
         return layers[-1].class_logits.sigmoid(), poses
+
+    def _queries(self, tensors: list[Tensor]) -> Queries:
+        link = self.model.peak_linking
+        if link is None:
+            return Queries(*tensors)
+        each = len(Peaks._fields)
+        return link([Peaks(*tensors[i : i + each]) for i in range(0, len(tensors), each)])
 
 
 class JointDecoderGraph(nn.Module):

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim
 
-from pavenet_core.bundle import BundleMetadata, encoder_names, key_names, value_names
+from pavenet_core.bundle import BundleMetadata, encoder_names, query_inputs, value_names
 from pavenet_core.export.blocks import JointDecoderGraph, PoseDecoderGraph, SpatialEncoderGraph
 from pavenet_core.model import PaveNet
 
@@ -31,7 +31,7 @@ class Example:
     """
     What the network says of noise, block by block, so that each graph has true inputs.
 
-    keys    of the key frame, as `key_names` lists them
+    keys    of the key frame or each frame, as `query_inputs` lists them
     values  of 'pose' and 'joint', frame by frame as the decoders take them
     """
 
@@ -40,6 +40,7 @@ class Example:
     keys: list[Tensor]
     values: dict[str, list[Tensor]]
     poses: Tensor
+    valid_ratios: Tensor
 
 
 @torch.no_grad()
@@ -55,13 +56,14 @@ def run_example(model: PaveNet, metadata: BundleMetadata, size: tuple[int, int])
         dict(zip(encoder_names(metadata), SpatialEncoderGraph(model)(images, valid), strict=True))
         for images in frames
     ]
-    keys = [encoded[metadata.key_frame][name] for name in key_names(metadata)]
+    keys = [encoded[frame][name] for _, frame, name in query_inputs(metadata)]
     values = {
         kind: [frame[name] for frame in encoded for name in value_names(kind, metadata)]
         for kind in ('pose', 'joint')
     }
     _, poses = PoseDecoderGraph(model)(keys, values['pose'])
-    return Example(frames[0], valid, keys, values, poses)
+    ratios = encoded[metadata.key_frame]['valid_ratios']
+    return Example(frames[0], valid, keys, values, poses, ratios)
 
 
 def example_graphs(model: PaveNet, metadata: BundleMetadata, size: tuple[int, int]) -> list[Graph]:
@@ -98,14 +100,14 @@ def example_graphs(model: PaveNet, metadata: BundleMetadata, size: tuple[int, in
             'pose_decoder',
             PoseDecoderGraph(model),
             (example.keys, example.values['pose']),
-            [*key_names(metadata), *windows['pose']],
+            [*(name for name, _, _ in query_inputs(metadata)), *windows['pose']],
             ['scores', 'poses'],
             ([{0: batch} for _ in example.keys], free['pose']),
         ),
         Graph(
             'joint_decoder',
             JointDecoderGraph(model),
-            (example.poses[:, :, :PEOPLE], example.keys[2], example.values['joint']),
+            (example.poses[:, :, :PEOPLE], example.valid_ratios, example.values['joint']),
             ['poses', 'valid_ratios', *windows['joint']],
             ['keypoints', 'sigmas'],
             ({0: batch, 2: Dim('people', min=1)}, {0: batch}, free['joint']),

@@ -11,11 +11,12 @@ from pavenet_core.model.deformable_attention import Values, by_window
 from pavenet_core.model.joint_decoder import JointDecoder
 from pavenet_core.model.neck import Neck
 from pavenet_core.model.own_canvas import on_own_canvas, own_canvases
-from pavenet_core.model.peak_selection import PeakSelection
+from pavenet_core.model.peak_linking import PeakLinking
+from pavenet_core.model.peak_selection import Peaks, PeakSelection
 from pavenet_core.model.pose_decoder import PoseDecoder
 from pavenet_core.model.predictions import JointPrediction, PosePrediction
 from pavenet_core.model.pyramid import Pyramid, PyramidEncoder, PyramidMemory
-from pavenet_core.model.query_selection import LearnedQueries, QuerySelection
+from pavenet_core.model.query_selection import LearnedQueries, Queries, QuerySelection
 from pavenet_core.model.spatial_encoder import Memory, SpatialEncoder
 
 
@@ -53,10 +54,12 @@ class PaveNet(nn.Module):
         self.neck: Neck | Pyramid
         self.spatial_encoder: SpatialEncoder | PyramidEncoder
         self.query_selection: QuerySelection | LearnedQueries | PeakSelection
+        self.peak_linking: PeakLinking | None = None
         if config.pyramid:
             self.neck = Pyramid(self.backbone.channels)
             self.spatial_encoder = PyramidEncoder(self.strides)
             self.query_selection = PeakSelection(config)
+            self.peak_linking = PeakLinking(config)
         else:
             self.neck = Neck(config, self.backbone.channels)
             self.spatial_encoder = SpatialEncoder(config, self.strides)
@@ -95,12 +98,13 @@ class PaveNet(nn.Module):
         valid_sizes  (N, 2) height, width in pixels of the un-padded images
         returns      (N, 3, H, W) float
         """
-        x = (images.flip(3).to(torch.float32) - self.pixel_mean) / self.pixel_std
+        # Channels first before any arithmetic: onnxruntime is slow where three are the last axis.
+        x = images.permute(0, 3, 1, 2).flip(1).to(torch.float32)
+        x = (x - self.pixel_mean[:, None, None]) / self.pixel_std[:, None, None]
         valid_sizes = valid_sizes.to(x.device, non_blocking=True)
-        rows = torch.arange(x.shape[1], device=x.device)[None] < valid_sizes[:, :1]
-        columns = torch.arange(x.shape[2], device=x.device)[None] < valid_sizes[:, 1:]
-        inside = (rows[:, :, None] & columns[:, None])[..., None]
-        return (x * inside).permute(0, 3, 1, 2)
+        rows = torch.arange(x.shape[2], device=x.device)[None] < valid_sizes[:, :1]
+        columns = torch.arange(x.shape[3], device=x.device)[None] < valid_sizes[:, 1:]
+        return x * (rows[:, :, None] & columns[:, None])[:, None]
 
     def encode(self, images: Tensor, valid_sizes: Tensor) -> Memory | PyramidMemory:
         """
@@ -125,10 +129,21 @@ class PaveNet(nn.Module):
     def find_poses(self, memory: Memory | PyramidMemory) -> PosesOfWindow:
         """Select queries in the key frame and decode their poses over the window (B*T frames)."""
         key = memory.frame(self.config.key_frame, self.config.num_frames)
-        proposals, queries = self.query_selection(key)
+        proposals, queries = self._select(memory, key)
         values = self.window_values(self.pose_decoder, memory)
         layers, poses = self.pose_decoder(queries, values, key.valid_ratios)
         return PosesOfWindow(proposals, layers, poses, memory)
+
+    def _select(
+        self, memory: Memory | PyramidMemory, key: Memory | PyramidMemory
+    ) -> tuple[PosePrediction | None, Queries]:
+        if self.peak_linking is None:
+            found: tuple[PosePrediction | None, Queries] = self.query_selection(key)
+            return found
+        peaks, frames = self.query_selection(memory), self.config.num_frames
+        return None, self.peak_linking(
+            [Peaks(*(x[t::frames] for x in peaks)) for t in range(frames)]
+        )
 
     def find_joints(self, found: PosesOfWindow, people: Tensor) -> list[JointPrediction]:
         """

@@ -1,7 +1,7 @@
 """Choose the pose queries of a compact network: the peaks of a heat map of people's centres."""
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -9,12 +9,34 @@ from torch.nn import functional
 
 from pavenet_core.config import ModelConfig
 from pavenet_core.model.pyramid import CHANNELS, MAPS, PyramidMemory
-from pavenet_core.model.query_selection import Queries
 
 BLOCK = 4  # cells of a side of the blocks among which a keypoint is first sought
 NO_PEAK = -30.0  # what a cell's logit is lowered by if a neighbour's is higher
 ALIKE = 0.5  # object keypoint similarity
 SPREAD, LEAST_SPREAD = 0.1, 1.5  # how far it may be from its guess: of the person, in cells
+
+
+class Peaks(NamedTuple):
+    """
+    The people that one frame shows by itself, best first.
+
+    query   (B, Q, C)     to begin decoding with
+    poses   (B, Q, K, 2)  in [0, 1] of the valid picture
+    logits  (B, Q)
+    warmth  (B, Q, K)     how sure each keypoint is, in [0, 1]
+    """
+
+    query: Tensor
+    poses: Tensor
+    logits: Tensor
+    warmth: Tensor
+
+    def at(self, index: Tensor) -> 'Peaks':
+        """Return some of them, (B, N) by index."""
+        flat = (x.flatten(2) if x.ndim > 2 else x[..., None] for x in self)
+        chosen = (x.gather(1, index[..., None].expand(-1, -1, x.shape[2])) for x in flat)
+        query, poses, logits, warmth = chosen
+        return Peaks(query, poses.unflatten(2, (-1, 2)), logits[..., 0], warmth)
 
 
 class PeakSelection(nn.Module):
@@ -44,29 +66,32 @@ class PeakSelection(nn.Module):
             'variances', (2 * torch.tensor(config.skeleton.sigmas)) ** 2, persistent=False
         )
 
-    def forward(self, memory: PyramidMemory) -> tuple[None, Queries]:
-        """Return no proposals, and the queries made of the best Q peaks."""
+    def forward(self, memory: PyramidMemory) -> Peaks:
+        """Return the best Q peaks of each frame."""
         finest = range(0, len(memory.maps), MAPS)
         with torch.no_grad(), full_precision(memory.maps[0].device.type):
-            peaks = [self._peaks(memory.maps[i], memory.valid_counts[:, i]) for i in finest]
-            features, poses, logits = (torch.cat(x, 1) for x in zip(*peaks, strict=True))
+            # Few people are found in the half-size picture alone.
+            peaks = [
+                self._peaks(memory.maps[i], memory.valid_counts[:, i], self.num_queries // n)
+                for n, i in enumerate(finest, 1)
+            ]
+            found = Peaks(*(torch.cat(x, 1) for x in zip(*peaks, strict=True)))
             if len(peaks) > 1:
-                logits = logits + NO_PEAK * self._has_better(poses, logits)
-                logits, best = logits.topk(self.num_queries, 1)
-                features = features.gather(1, best[..., None].expand(-1, -1, features.shape[2]))
-                poses = poses.gather(1, best[..., None, None].expand(-1, -1, *poses.shape[2:]))
-        return None, Queries(self.norm(self.content(features)), poses, logits)
+                lowered = found.logits + NO_PEAK * self._has_better(found)
+                best = lowered.topk(self.num_queries, 1)
+                found = found.at(best.indices)._replace(logits=best.values)
+        return found._replace(query=self.norm(self.content(found.query)))
 
-    def _peaks(self, x: Tensor, valid_counts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _peaks(self, x: Tensor, valid_counts: Tensor, count: int) -> Peaks:
         """
-        Find the Q best peaks of one scale.
+        Find the best peaks of one scale, Q = `count` of them.
 
         x             (B, C, h, w)
         valid_counts  (B, 2) rows and columns that show picture
-        returns       features (B, Q, C + 1 + K), poses (B, Q, K, 2) in [0, 1], logits (B, Q)
+        returns       with features (B, Q, C + 1 + K) for queries
         """
         height, width = x.shape[2:]
-        scores, cells = self._best_cells(self.centre_head(x), valid_counts)
+        scores, cells = self._best_cells(self.centre_head(x), valid_counts, count)
         guesses = self.guess_head.at(gather(self.guess_head.depthwise(x), cells))
         middles = place(cells, height, width)[:, :, None] + 0.5
         warmth = self.keypoint_head(x).sigmoid()
@@ -76,9 +101,12 @@ class PeakSelection(nn.Module):
         logits = torch.logit(scores.sigmoid() * warm.mean(2), 1e-6)
         known = torch.cat([scores[..., None], torch.logit(warm, 1e-6)], 2).clamp(-9, 9)
         # A cell beside a peak is no peak, however warm.
-        return torch.cat([gather(x, cells), known], 2), poses, torch.minimum(logits, scores)
+        features = torch.cat([gather(x, cells), known], 2)
+        return Peaks(features, poses, torch.minimum(logits, scores), warm)
 
-    def _best_cells(self, centres: Tensor, valid_counts: Tensor) -> tuple[Tensor, Tensor]:
+    def _best_cells(
+        self, centres: Tensor, valid_counts: Tensor, count: int
+    ) -> tuple[Tensor, Tensor]:
         """Return logits (B, Q) and cell indices (B, Q), best first; cells without a peak last."""
         height, width = centres.shape[2:]
         rows = torch.arange(height, device=centres.device)[None] < valid_counts[:, :1]
@@ -88,8 +116,8 @@ class PeakSelection(nn.Module):
         # Finite, for a picture may have fewer peaks than queries, and no two alike.
         logits = torch.where(peak, centres, centres + NO_PEAK)
         logits = torch.where(inside, logits, 2 * NO_PEAK).flatten(1)
-        logits = functional.pad(logits, (0, self.num_queries), value=3 * NO_PEAK)
-        best, cells = logits.topk(self.num_queries, 1)
+        logits = functional.pad(logits, (0, count), value=3 * NO_PEAK)
+        best, cells = logits.topk(count, 1)
         return best, cells.clamp(max=height * width - 1)
 
     def _offsets(self, x: Tensor, where: Tensor) -> Tensor:
@@ -99,14 +127,24 @@ class PeakSelection(nn.Module):
         offsets = offsets.unflatten(2, (self.keypoints, 2)).unflatten(1, where.shape[1:])
         return offsets.gather(3, own.expand(*where.shape, 1, 2))[..., 0, :]
 
-    def _has_better(self, poses: Tensor, logits: Tensor) -> Tensor:
-        """Tell of which poses (B, N, K, 2) there is a better one that is alike: (B, N) bool."""
-        squared = (poses[:, :, None] - poses[:, None]).square().sum(4)  # (B, N, N, K)
-        extent = poses.amax(2) - poses.amin(2)
-        area = extent.prod(2).clamp(min=1e-8)
-        area = (area[:, :, None] + area[:, None]) / 2
-        alike = (-squared / (2 * area[..., None] * self.variances)).exp().mean(3) > ALIKE
-        return (alike & (logits[:, None] > logits[:, :, None])).any(2)
+    def _has_better(self, found: Peaks) -> Tensor:
+        """Tell of which peaks there is a better one with a pose alike: (B, N) bool."""
+        alike = similarity(found.poses, found.poses, self.variances) > ALIKE
+        return (alike & (found.logits[:, None] > found.logits[:, :, None])).any(2)
+
+
+def similarity(a: Tensor, b: Tensor, variances: Tensor) -> Tensor:
+    """
+    Return the object keypoint similarity of all pairs of poses.
+
+    a, b       (B, N, K, 2), (B, M, K, 2)
+    variances  (K,) of the skeleton's keypoints
+    returns    (B, N, M); the area of a pair is the mean of their boxes'
+    """
+    squared = (a[:, :, None] - b[:, None]).square().sum(4)  # (B, N, M, K)
+    areas = [(x.amax(2) - x.amin(2)).prod(2).clamp(min=1e-8) for x in (a, b)]
+    area = areas[0][:, :, None] + areas[1][:, None]
+    return (squared / (-area[..., None] * variances)).exp().mean(3)
 
 
 class HeatHead(nn.Module):

@@ -70,7 +70,9 @@ class PoseDecoder(nn.Module):
         returns       [PosePrediction] * layers, poses (B, T, Q, K, 2)
         """
         query, ratios = queries.query, valid_ratios.index_select(1, self.level_index)
-        poses = queries.reference_poses[:, None].expand(-1, self.num_frames, -1, -1, -1)
+        poses = queries.reference_poses
+        if poses.ndim == 4:  # the same in all frames
+            poses = poses[:, None].expand(-1, self.num_frames, -1, -1, -1)
         predictions = []
         for index, layer in enumerate(self.layers):
             poses = poses.detach() if self.detach else poses

@@ -17,7 +17,7 @@ class Queries(NamedTuple):
     What the pose decoder starts from.
 
     query            (B, Q, C)
-    reference_poses  (B, Q, K, 2) in [0, 1] of the valid picture
+    reference_poses  (B, Q, K, 2) in [0, 1] of the valid picture, or of each frame (B, T, Q, K, 2)
     logits           (B, Q) scores that the decoder's are added to, where there are any
     """
 

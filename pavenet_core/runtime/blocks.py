@@ -7,7 +7,13 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from pavenet_core.bundle import Bundle, BundleMetadata, encoder_names, key_names, value_names
+from pavenet_core.bundle import (
+    Bundle,
+    BundleMetadata,
+    encoder_names,
+    query_inputs,
+    value_names,
+)
 from pavenet_core.runtime.preprocess import FittedImage
 from pavenet_core.runtime.session import OnnxGraph, SessionConfig, Tensor
 
@@ -36,11 +42,11 @@ class PoseDecoder:
     """The key frame's people and their rough poses in all frames of the window."""
 
     def __init__(self, bundle: Bundle, config: SessionConfig) -> None:
-        self._keys = key_names(bundle.metadata)
-        self._feed = _window_feed('pose', bundle.metadata)
+        values = _window_feed('pose', bundle.metadata)
+        self._feed = [*query_inputs(bundle.metadata), *values]
         self.graph = OnnxGraph(
             bundle.graph('pose_decoder'),
-            inputs=(*self._keys, *(name for name, _, _ in self._feed)),
+            inputs=tuple(name for name, _, _ in self._feed),
             outputs=('scores', 'poses'),
             config=config,
         )
@@ -52,9 +58,7 @@ class PoseDecoder:
         scores  (Q,)             in [0, 1]
         poses   (1, T, Q, K, 2)  shares of the picture's width and height
         """
-        key = window[len(window) // 2]
-        tensors = {name: key[name] for name in self._keys}
-        tensors |= {name: window[frame][value] for name, frame, value in self._feed}
+        tensors = {name: window[frame][value] for name, frame, value in self._feed}
         found = self.graph(tensors)
         return found['scores'].numpy()[0], found['poses'].numpy()
 

@@ -99,14 +99,16 @@ def test_a_pyramid_s_bundle_says_which_maps_all_layers_share(
         kind: [f'frame{t}.map.{level}' for t in range(3) for level in levels]
         for kind, levels in (('pose', (1, 6)), ('joint', (0, 4)))
     }
-    keys = ['query', 'reference_poses', 'valid_ratios', 'logits']
+    peaks = ['query', 'reference_poses', 'logits', 'warmth']
+    linked = [f'frame{t}.{name}' for t in range(3) for name in peaks]
     encoder, poser, jointer = (
         ort.InferenceSession(bundle / f'{name}.onnx', providers=['CPUExecutionProvider'])
         for name in ('spatial_encoder', 'pose_decoder', 'joint_decoder')
     )
     given = [node.name for node in encoder.get_outputs()]
-    assert given == [*keys, 'map.1', 'map.6', 'map.0', 'map.4']
-    assert [node.name for node in poser.get_inputs()] == [*keys, *maps['pose']]
+    assert given == [*peaks, 'valid_ratios', 'map.1', 'map.6', 'map.0', 'map.4']
+    poser_inputs = [node.name for node in poser.get_inputs()]
+    assert poser_inputs == [*linked, 'valid_ratios', *maps['pose']]
     assert [node.name for node in jointer.get_inputs()][2:] == maps['joint']
 
 

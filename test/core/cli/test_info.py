@@ -24,7 +24,7 @@ def compact_like(write_bundle: Callable[..., Path], tmp_path: Path) -> Path:
         input_long_side=320,
         input_alignment=64,
         num_levels=8,
-        num_pose_layers=2,
+        num_pose_layers=1,
         num_joint_layers=1,
         max_people=60,
     )

@@ -82,12 +82,12 @@ def test_the_kept_keypoints_are_found_where_they_were(
 
 
 def test_a_pyramid_finds_the_kept_keypoints_where_they_were(make_tiny_pyramid: MakeModel) -> None:
-    """Scores do change, being those of fewer keypoints; of one scale, that changes no order."""
+    """Scores do change, being those of fewer keypoints: one frame, one scale keep their order."""
     one_scale = {'scales': 1, 'num_levels': 4, 'pose_levels': (1, 2), 'joint_levels': (0,)}
-    model = make_tiny_pyramid(3, **one_scale)
+    model = make_tiny_pyramid(1, **one_scale)
     silence_ears(model)
     smaller = adapted(model, POSETRACK15)
-    pictures, sizes = window()[0][:, :, :64], torch.tensor([[64, 128]] * 3)
+    pictures, sizes = window()[0][:1, :, :64], torch.tensor([[64, 128]])
     people = torch.arange(4)[None]
     with torch.inference_mode():
         before, after = (m.find_poses(m.encode(pictures, sizes)) for m in (model, smaller))

@@ -104,19 +104,18 @@ def memory_of(*finest: Tensor, valid: tuple[int, int] | None = None) -> PyramidM
 
 
 def test_known_peaks_give_poses_there_best_first() -> None:
-    proposals, queries = selection()(memory_of(drawn([ANNA, BERT])))
-    assert proposals is None
-    assert queries.query.shape == (1, 4, CONFIG.channels)
-    torch.testing.assert_close(queries.reference_poses[0, 0], BERT.pose())
-    torch.testing.assert_close(queries.reference_poses[0, 1], ANNA.pose())
+    peaks = selection()(memory_of(drawn([ANNA, BERT])))
+    assert peaks.query.shape == (1, 4, CONFIG.channels)
+    torch.testing.assert_close(peaks.poses[0, 0], BERT.pose())
+    torch.testing.assert_close(peaks.poses[0, 1], ANNA.pose())
     scores = torch.tensor([4.0, 3.0]).sigmoid() * torch.tensor(5.0).sigmoid()
-    torch.testing.assert_close(queries.logits[0, :2], scores.logit())
+    torch.testing.assert_close(peaks.logits[0, :2], scores.logit())
 
 
 def test_who_has_cool_keypoints_is_less_likely() -> None:
-    _, queries = selection()(memory_of(drawn([ANNA, replace(BERT, heat=-1.0)])))
+    peaks = selection()(memory_of(drawn([ANNA, replace(BERT, heat=-1.0)])))
     warm, cool = torch.tensor([5.0, -1.0]).sigmoid()
-    bert, anna = queries.logits[0, :2]  # in the order of the centres' scores
+    bert, anna = peaks.logits[0, :2]  # in the order of the centres' scores
     torch.testing.assert_close(bert, (torch.tensor(4.0).sigmoid() * cool).logit())
     torch.testing.assert_close(anna, (torch.tensor(3.0).sigmoid() * warm).logit())
 
@@ -124,26 +123,26 @@ def test_who_has_cool_keypoints_is_less_likely() -> None:
 def test_a_keypoint_is_the_warm_cell_near_the_guess_not_a_hotter_one_far_away() -> None:
     near = drawn([ANNA])
     near[0, HEAT, 12, 20] = 9  # of somebody else
-    _, queries = selection()(memory_of(near))
-    torch.testing.assert_close(queries.reference_poses[0, 0], ANNA.pose())
+    peaks = selection()(memory_of(near))
+    torch.testing.assert_close(peaks.poses[0, 0], ANNA.pose())
 
 
 def test_keypoints_are_shares_of_the_valid_picture_and_stay_in_it() -> None:
-    _, queries = selection()(memory_of(drawn([ANNA]), valid=(12, 20)))
-    torch.testing.assert_close(queries.reference_poses[0, 0], ANNA.pose(20, 12))
+    peaks = selection()(memory_of(drawn([ANNA]), valid=(12, 20)))
+    torch.testing.assert_close(peaks.poses[0, 0], ANNA.pose(20, 12))
     beyond = replace(ANNA, warm=((3, 2), (5, 9)), within=((0.5, 0.5), (0.5, 0.5)))
-    _, queries = selection()(memory_of(drawn([beyond]), valid=(6, 20)))
-    assert queries.reference_poses[0, 0, 1].tolist() == pytest.approx([5.5 / 20, 1.0])
+    peaks = selection()(memory_of(drawn([beyond]), valid=(6, 20)))
+    assert peaks.poses[0, 0, 1].tolist() == pytest.approx([5.5 / 20, 1.0])
 
 
 @pytest.mark.parametrize('cell', [(22, 3), (3, 14)], ids=['columns', 'rows'])
 def test_padding_never_wins(cell: tuple[int, int]) -> None:
     ghost = replace(BERT, cell=cell, score=9.0)
     module, valid = selection(), (12, 20)
-    _, with_ghost = module(memory_of(drawn([ANNA, ghost]), valid=valid))
-    torch.testing.assert_close(with_ghost.reference_poses[0, 0], ANNA.pose(20, 12))
+    with_ghost = module(memory_of(drawn([ANNA, ghost]), valid=valid))
+    torch.testing.assert_close(with_ghost.poses[0, 0], ANNA.pose(20, 12))
     assert with_ghost.logits[0, 0] > 0 and (with_ghost.logits[0, 1:] < -5).all()
-    _, inside = module(memory_of(drawn([ANNA, ghost])))
+    inside = module(memory_of(drawn([ANNA, ghost])))
     assert (inside.logits[0, :2] > 0).all(), 'or the test shows nothing'
 
 
@@ -151,30 +150,30 @@ def test_beside_a_peak_there_is_none() -> None:
     x = drawn([ANNA])
     column, row = ANNA.cell
     x[0, CENTRE, row, column + 1] = ANNA.score - 0.1
-    _, queries = selection()(memory_of(x))
-    assert queries.logits[0, 0] > 0 and (queries.logits[0, 1:] < -5).all()
+    peaks = selection()(memory_of(x))
+    assert peaks.logits[0, 0] > 0 and (peaks.logits[0, 1:] < -5).all()
 
 
 @pytest.mark.parametrize(('height', 'width'), [(HEIGHT, WIDTH), (4, 4)])
 def test_fewer_peaks_and_fewer_cells_than_queries_are_filled_up(height: int, width: int) -> None:
     person = Person((1, 1), 2.0, ((0.5, 0.5), (2.5, 2.5)), ((0, 0), (2, 2)))
-    _, queries = selection(num_queries=30)(memory_of(drawn([person], height, width)))
-    assert queries.query.shape[:2] == queries.logits.shape == (1, 30)
-    assert queries.query.isfinite().all() and queries.logits.isfinite().all()
-    assert ((queries.reference_poses >= 0) & (queries.reference_poses <= 1)).all()
-    torch.testing.assert_close(queries.reference_poses[0, 0], person.pose(width, height))
-    assert queries.logits[0, 0] > 0 and (queries.logits[0, 1:] < -5).all()
+    peaks = selection(num_queries=30)(memory_of(drawn([person], height, width)))
+    assert peaks.query.shape[:2] == peaks.logits.shape == (1, 30)
+    assert peaks.query.isfinite().all() and peaks.logits.isfinite().all()
+    assert ((peaks.poses >= 0) & (peaks.poses <= 1)).all()
+    torch.testing.assert_close(peaks.poses[0, 0], person.pose(width, height))
+    assert peaks.logits[0, 0] > 0 and (peaks.logits[0, 1:] < -5).all()
 
 
 def test_pictures_of_a_batch_do_not_see_each_other() -> None:
     module = selection()
-    alone = [module(memory_of(drawn(people)))[1] for people in ([ANNA], [BERT, ANNA])]
+    alone = [module(memory_of(drawn(people))) for people in ([ANNA], [BERT, ANNA])]
     one, other = memory_of(drawn([ANNA])), memory_of(drawn([BERT, ANNA]))
     maps = [torch.cat(pair) for pair in zip(one.maps, other.maps, strict=True)]
     counts = torch.cat([one.valid_counts, other.valid_counts])
-    _, together = module(PyramidMemory(maps, counts))
-    for row, queries in enumerate(alone):
-        for ours, theirs in zip(together, queries, strict=True):
+    together = module(PyramidMemory(maps, counts))
+    for row, peaks in enumerate(alone):
+        for ours, theirs in zip(together, peaks, strict=True):
             torch.testing.assert_close(ours[row], theirs[0])
 
 
@@ -198,10 +197,10 @@ def test_of_a_person_seen_at_two_scales_the_better_survives(fine: float, coarse:
     anna = replace(ANNA, score=fine)
     half = drawn([halved(ANNA, coarse)], HEIGHT // 2, WIDTH // 2)
     module = selection(scales=2, num_levels=8, num_queries=5)
-    _, queries = module(memory_of(drawn([anna, BERT]), half))
-    bert, best, *others = queries.logits[0]
-    torch.testing.assert_close(queries.reference_poses[0, 0], BERT.pose())
-    torch.testing.assert_close(queries.reference_poses[0, 1], ANNA.pose())
+    peaks = module(memory_of(drawn([anna, BERT]), half))
+    bert, best, *others = peaks.logits[0]
+    torch.testing.assert_close(peaks.poses[0, 0], BERT.pose())
+    torch.testing.assert_close(peaks.poses[0, 1], ANNA.pose())
     expected = torch.tensor(max(fine, coarse)).sigmoid() * torch.tensor(5.0).sigmoid()
     torch.testing.assert_close(best, expected.logit())
     assert bert > best and all(logit < -5 for logit in others)
@@ -210,22 +209,22 @@ def test_of_a_person_seen_at_two_scales_the_better_survives(fine: float, coarse:
 def test_people_of_either_scale_who_are_not_alike_stay() -> None:
     half = drawn([halved(BERT, 2.0)], HEIGHT // 2, WIDTH // 2)
     module = selection(scales=2, num_levels=8)
-    _, queries = module(memory_of(drawn([ANNA]), half))
-    torch.testing.assert_close(queries.reference_poses[0, 0], ANNA.pose())
-    torch.testing.assert_close(queries.reference_poses[0, 1], BERT.pose())
-    assert (queries.logits[0, :2] > 0).all() and (queries.logits[0, 2:] < -5).all()
+    peaks = module(memory_of(drawn([ANNA]), half))
+    torch.testing.assert_close(peaks.poses[0, 0], ANNA.pose())
+    torch.testing.assert_close(peaks.poses[0, 1], BERT.pose())
+    assert (peaks.logits[0, :2] > 0).all() and (peaks.logits[0, 2:] < -5).all()
 
 
 def test_a_query_knows_its_peak_and_only_its_content_is_trained() -> None:
     module = selection(num_queries=2)
     x = drawn([ANNA, BERT]).requires_grad_()
-    _, queries = module(memory_of(x))
+    peaks = module(memory_of(x))
     features = torch.cat([x.detach()[0, :, 9, 17], torch.tensor([4.0, 5.0, 5.0])])
-    torch.testing.assert_close(queries.query[0, 0], module.norm(module.content(features)))
-    (queries.query * torch.randn_like(queries.query)).sum().backward()
+    torch.testing.assert_close(peaks.query[0, 0], module.norm(module.content(features)))
+    (peaks.query * torch.randn_like(peaks.query)).sum().backward()
     trained = {name for name, p in module.named_parameters() if p.grad is not None}
     assert trained == {'content.weight', 'content.bias', 'norm.weight', 'norm.bias'}
-    assert x.grad is None and not queries.reference_poses.requires_grad
+    assert x.grad is None and not peaks.poses.requires_grad
 
 
 def test_the_search_by_blocks_finds_what_a_search_of_all_cells_finds() -> None:
