@@ -62,6 +62,14 @@ def test_each_frame_has_the_pose_of_the_same_person_whatever_its_rank() -> None:
         torch.testing.assert_close(key, person)  # the mean of both sides
 
 
+def test_two_people_are_not_linked_with_one_pose() -> None:
+    sure, unsure, only = pose(0.5, 0.5), pose(0.52, 0.52), pose(0.508, 0.508)
+    neighbour = frame((only, 0.9))
+    queries = LINK([neighbour, frame((sure, 0.9), (unsure, 0.5)), neighbour])
+    torch.testing.assert_close(queries.reference_poses[0, 0, 0], only)
+    torch.testing.assert_close(queries.reference_poses[0, :, 1], unsure.expand(3, -1, -1))
+
+
 def test_a_keypoint_that_the_key_frame_does_not_show_comes_from_its_neighbours() -> None:
     person, wrong = pose(0.5, 0.5), pose(0.5, 0.5)
     wrong[9] += 0.03
