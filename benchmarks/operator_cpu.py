@@ -14,8 +14,8 @@ from kernel_cases import LARGE, SMALL, Case, draw
 from timing import interleaved, print_setting, print_times
 from torch import Tensor, nn
 
-NARROW = ((24, 32), (12, 16))  # compact at 480x640
-COMPACT = Case('', NARROW, heads=4)
+# Few heads and two levels, as of a small network at 384x512.
+NARROW = Case('', ((24, 32), (12, 16)), heads=4)
 FORMS = {
     form.__name__: form
     for form in (
@@ -33,15 +33,14 @@ MAX_DENSE = 4_000_000  # shares: beyond that they alone fill the memory
 
 
 def cases() -> list[Case]:
-    """Return the calls of compact and R50: the encoder's, and both decoders' with 20 people."""
+    """Return the calls of a narrow network and R50: encoder, and both decoders with 20 people."""
     found = []
     for case, size in (
-        (COMPACT, 'compact 480x640'),
+        (NARROW, 'narrow 384x512'),
         (Case('', SMALL), 'R50 480x640'),
         (Case('', LARGE), 'R50 800x1333'),
     ):
-        compact = case is COMPACT
-        keypoints, queries = (17, 60) if compact else (15, 300)
+        keypoints, queries = (17, 60) if case is NARROW else (15, 300)
         found += [
             replace(case, name=f'{size}, encoder', frames=1, queries=0),
             replace(case, name=f'{size}, pose decoder', queries=queries, points=keypoints),

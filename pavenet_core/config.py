@@ -123,6 +123,12 @@ class ModelConfig:
                 f'{self.scales * len(self.backbone_indices)} '
                 'maps taken from the backbone'
             )
+        coarsest = 32 * self.scales  # stride of the coarsest map, of which finer ones are twice
+        if self.pyramid and self.input_alignment % coarsest:
+            raise ValueError(
+                f'input_alignment must be a multiple of {coarsest} for a pyramid of {self.scales} '
+                f'scales, got {self.input_alignment}'
+            )
 
     @property
     def key_frame(self) -> int:

@@ -27,6 +27,7 @@ frame    once for each frame that comes in and kept, the decoders' values (value
 window   once for each answer
 stream   frame + window: the cost per frame of a video
 scratch  one answer with no frame seen before: all its frames, query selection for one of them
+         (of a pyramid for all, whose peaks are linked)
 Counted: convolutions, matrix products, attention; 5 multiply-adds per sampled channel, 4 for the
 bilinear neighbours and 1 for the attention weight. Not counted: elementwise work (norms,
 activations, softmax) and heads that only training reads. 1 multiply-add is 2 FLOPs."""
@@ -119,15 +120,16 @@ def _configuration(metadata: BundleMetadata) -> ModelConfig | None:
     preset = PRESETS.get(metadata.name)
     if preset is None:
         return None
-    config = replace(
+    ours = (preset.num_levels, preset.pose_layers, preset.joint_layers, preset.num_queries)
+    theirs = (metadata.num_levels, metadata.num_pose_layers, metadata.num_joint_layers)
+    if ours != (*theirs, metadata.max_people):
+        return None
+    return replace(
         preset.with_frames(metadata.num_frames),
         skeleton=metadata.skeleton,
         input_long_side=metadata.input_long_side,
         input_alignment=metadata.input_alignment,
     )
-    ours = (config.num_levels, config.pose_layers, config.joint_layers, config.num_queries)
-    theirs = (metadata.num_levels, metadata.num_pose_layers, metadata.num_joint_layers)
-    return config if ours == (*theirs, metadata.max_people) else None
 
 
 def _print_bundle(bundle: Bundle) -> None:

@@ -3,8 +3,8 @@ Train a network by a recipe, or go on with a run: the same command again.
 
 Recipes: 'finetune' improves trained weights on pictures of your own; 'paper' and 'official' are
 those of PAVE-Net's paper and of its released code, COCO first where --coco is given, then
-PoseTrack; 'compact' made the shipped model, on cached features of a frozen trunk. Start it with
-torchrun to share the work among GPUs or machines; docs/training.md tells all.
+PoseTrack; 'compact' made the shipped model, on composed pictures around a frozen trunk. Start it
+with torchrun to share the work among GPUs or machines; docs/training.md tells all.
 
 Examples:
   pavenet train --recipe finetune --images photos --annotations train.json \
@@ -60,8 +60,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data.add_argument('--val-annotations', type=Path, help='their labels')
     data.add_argument('--coco', type=Path, help='paper, official: folder of COCO 2017')
     data.add_argument('--posetrack', type=Path, help='paper, official: folder of PoseTrack')
-    data.add_argument('--cache', type=Path, help='compact: folder of the cache (OUT/cache)')
-    data.add_argument('--shards', type=int, help='compact: of 256 pictures')
+    data.add_argument(
+        '--cache', type=Path, help='folder of the cache, of a recipe that has one (OUT/cache)'
+    )
+    data.add_argument('--shards', type=int, help='of 256 pictures, of that cache')
     network = parser.add_argument_group('network')
     network.add_argument('--weights', type=Path, help="ours, or the authors' PETR or PAVE-Net")
     network.add_argument('--model', help='configuration (that of the weights, else r50)')

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from pavenet_core.config import ModelConfig
+from pavenet_core.model.pyramid import CHANNELS
 from pavenet_core.skeleton import Skeleton
 
 # Whose weights start a keypoint that the network does not know by name. PoseTrack's files, and
@@ -20,6 +21,9 @@ PARTS = (
     (r'query_selection\.keypoint_head\.6\.(weight|bias)', 0, 2),
     (r'query_selection\.sigma_head\.2\.(weight|bias)', 0, 2),
     (r'query_selection\.pose_logits', 1, 1),
+    (r'query_selection\.(guess|offset)_head\.out\.(weight|bias)', 0, 2),
+    (r'query_selection\.keypoint_head\.out\.(weight|bias)', 0, 1),
+    (r'query_selection\.content\.weight', 1, 1),
     (r'pose_decoder\.keypoint_heads\.\d+\.\d+\.6\.(weight|bias)', 0, 2),
     (r'pose_decoder\.sigma_heads\.\d+\.2\.(weight|bias)', 0, 2),
     (r'pose_decoder\.layers\.\d+\.attention\.sampling_offsets\.(weight|bias)', 0, 2),
@@ -27,8 +31,12 @@ PARTS = (
     (r'pose_decoder\.pose_position\.0\.weight', 1, 2),
     (r'joint_decoder\.(content|query_pos)', 0, 1),
 )
-# Here a keypoint is an input: a new one says nothing until training gives it a meaning.
-INPUTS = 'pose_decoder.pose_position.0.weight'
+# Here keypoints are inputs, with others before and after them, so many: a new keypoint says
+# nothing until training gives it a meaning.
+INPUTS = {
+    'query_selection.content.weight': (CHANNELS[0] + 1, 0),
+    'pose_decoder.pose_position.0.weight': (0, 3),
+}
 
 
 def adapt_skeleton(
@@ -49,9 +57,12 @@ def adapt_skeleton(
             adapted[name] = value
         else:
             _, axis, numbers = part
-            parts = value.unflatten(axis, (-1, len(config.skeleton), numbers))
-            taken = _take(parts, axis + 1, sources, empty=name == INPUTS)
-            adapted[name] = taken.flatten(axis, axis + 2)
+            before, after = INPUTS.get(name, (0, 0))
+            sizes = (before, value.shape[axis] - before - after, after)
+            first, middle, last = value.split(sizes, axis)
+            parts = middle.unflatten(axis, (-1, len(config.skeleton), numbers))
+            taken = _take(parts, axis + 1, sources, empty=name in INPUTS)
+            adapted[name] = torch.cat([first, taken.flatten(axis, axis + 2), last], axis)
     return adapted, replace(config, skeleton=skeleton)
 
 

@@ -12,7 +12,7 @@ from pavenet_core.config import ModelConfig
 from pavenet_core.model.joint_decoder import JointDecoder
 from pavenet_core.model.pavenet import PaveNet
 from pavenet_core.model.pose_decoder import PoseDecoder
-from pavenet_core.model.query_selection import QuerySelection
+from pavenet_core.model.query_selection import Queries, QuerySelection
 from pavenet_core.model.spatial_encoder import Memory
 
 MODULES = (
@@ -150,7 +150,8 @@ def _encoding(model: PaveNet, canvas: tuple[int, int]) -> tuple[dict[str, Cost],
         'backbone': _of_frames(trunk, frames, True),
         'neck': _of_frames(neck, frames, True),
         'spatial_encoder': _of_frames(encoder // mixed, frames, kept),
-        'query_selection': _of_frames(selection, 1, kept),
+        # Peaks are linked, and so wanted of every frame.
+        'query_selection': _of_frames(selection, frames if model.peak_linking else 1, kept),
     }
     return costs, key
 
@@ -158,13 +159,21 @@ def _encoding(model: PaveNet, canvas: tuple[int, int]) -> tuple[dict[str, Cost],
 def _pose_decoding(model: PaveNet, memory: Memory) -> Cost:
     """Return the cost of the pose decoder; its values are made once for each frame."""
     decoder = model.pose_decoder
-    _, queries = model.query_selection(memory)
+    queries = _queries(model, memory)
     values_cost, values = _window_values(model, decoder, memory)
     cost, _ = multiply_adds(decoder, queries, values, memory.valid_ratios)
     unread = [*decoder.class_heads[:-1], *decoder.sigma_heads[:-1]]
     if model.joint_decoder is not None:  # which gives spreads of its own
         unread.append(decoder.sigma_heads[-1])
     return values_cost + _of_window(cost - _heads(unread, queries.query))
+
+
+def _queries(model: PaveNet, memory: Memory) -> Queries:
+    if model.peak_linking is None:
+        queries: Queries = model.query_selection(memory)[1]
+        return queries
+    linked: Queries = model.peak_linking([model.query_selection(memory)] * model.config.num_frames)
+    return linked
 
 
 def _joint_decoding(model: PaveNet, memory: Memory, people: int) -> Cost:

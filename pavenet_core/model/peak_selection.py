@@ -1,5 +1,6 @@
 """Choose the pose queries of a compact network: the peaks of a heat map of people's centres."""
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple, cast
 
 import torch
@@ -68,8 +69,7 @@ class PeakSelection(nn.Module):
     def forward(self, memory: PyramidMemory) -> Peaks:
         """Return the best Q peaks of each frame."""
         finest = range(0, len(memory.maps), MAPS)
-        device = memory.maps[0].device.type
-        with torch.no_grad(), torch.autocast(device, enabled=False):
+        with torch.no_grad(), full_precision(memory.maps[0].device.type):
             # Few people are found in the half-size picture alone.
             peaks = [
                 self._peaks(memory.maps[i], memory.valid_counts[:, i], self.num_queries // n)
@@ -168,6 +168,13 @@ class HeatHead(nn.Module):
     def at(self, x: Tensor) -> Tensor:
         """Do the same for some cells alone: (B, Q, C) -> (B, Q, outputs)."""
         return self.finish(x.transpose(1, 2)[..., None])[..., 0].transpose(1, 2)
+
+
+def full_precision(device: str) -> AbstractContextManager[object]:
+    """Return what turns autocast off; meta tensors, on which costs are counted, have none."""
+    if not torch.amp.is_autocast_available(device):
+        return nullcontext()
+    return torch.autocast(device, enabled=False)
 
 
 def gather(x: Tensor, cells: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 def make_source(
     dataset: Dataset, model: PaveNet, recipe: Recipe, processes: Processes, cache: Path
 ) -> Loader | CachedLoader:
-    """Return this process's batches: augmented windows, or cached maps of composed ones."""
+    """Return this process's batches: augmented windows, composed ones, or cached maps of those."""
     dataset = for_training(dataset)
     if recipe.augmentation == 'canvas' and recipe.shards:
         return cached_source(dataset, model, recipe, processes, cache)

@@ -211,7 +211,7 @@ def make_tiny_model() -> 'Callable[..., PaveNet]':
     """
     Give the maker of a network small enough for tests, for any number of frames and any changes.
 
-    It has everything the compact model has, only less of it, and no weight at its neutral start.
+    It is of the authors' form, only with less of everything, and no weight at its neutral start.
     """
     import torch
 
@@ -248,6 +248,30 @@ def make_tiny_model() -> 'Callable[..., PaveNet]':
 
 
 @pytest.fixture(scope='session')
+def make_tiny_pyramid(make_tiny_model: 'Callable[..., PaveNet]') -> 'Callable[..., PaveNet]':
+    """Give the maker of a network of the compact model's form, its trunk wide but shallow."""
+    pyramid: dict[str, object] = {
+        'name': 'tiny_pyramid',
+        'backbone': 'mobilenetv2_150',
+        'backbone_args': {'depth_multiplier': 0.25},
+        'backbone_indices': (1, 2, 3, 4),
+        'pyramid': True,
+        'scales': 2,
+        'num_levels': 8,
+        'relative_poses': True,
+        'pose_levels': (1, 6),
+        'joint_levels': (0, 4),
+        'joint_layers': 1,
+        'input_alignment': 64,
+    }
+
+    def make(num_frames: int = 3, **changes: object) -> 'PaveNet':
+        return make_tiny_model(num_frames, **{**pyramid, **changes})
+
+    return make
+
+
+@pytest.fixture(scope='session')
 def tiny_export(
     make_tiny_model: 'Callable[..., PaveNet]', tmp_path_factory: pytest.TempPathFactory
 ) -> 'tuple[PaveNet, Path]':
@@ -256,6 +280,18 @@ def tiny_export(
 
     model, path = make_tiny_model(), tmp_path_factory.mktemp('tiny')
     export_bundle(model, path, facts={'licence': 'Apache-2.0'})
+    return model, path
+
+
+@pytest.fixture(scope='session')
+def pyramid_export(
+    make_tiny_pyramid: 'Callable[..., PaveNet]', tmp_path_factory: pytest.TempPathFactory
+) -> 'tuple[PaveNet, Path]':
+    """Give the small network with a pyramid and its bundle."""
+    from pavenet_core.export import export_bundle
+
+    model, path = make_tiny_pyramid(pose_layers=1), tmp_path_factory.mktemp('tiny_pyramid')
+    export_bundle(model, path)
     return model, path
 
 

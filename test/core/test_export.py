@@ -59,9 +59,11 @@ def from_scratch(model: PaveNet, images: list[np.ndarray]) -> list[tuple[np.ndar
     return results
 
 
+@pytest.mark.parametrize('export', ['tiny_export', 'pyramid_export'])
 def test_stream_equals_torch_on_whole_windows_and_encodes_once(
-    model: PaveNet, bundle: Path
+    export: str, request: pytest.FixtureRequest
 ) -> None:
+    model, bundle = request.getfixturevalue(export)
     images = video(6, 130, 160)  # the longer side is the model's: no resizing, but padding
     expected = from_scratch(model, images)
     estimator = VideoPoseEstimator(
@@ -84,6 +86,37 @@ def test_bundle_tells_the_runtime_what_the_model_is(model: PaveNet, bundle: Path
     assert metadata.skeleton == model.config.skeleton
     assert (metadata.num_frames, metadata.max_people) == (3, 12)
     assert metadata.licence == 'Apache-2.0'
+
+
+def test_a_pyramid_s_bundle_says_which_maps_all_layers_share(
+    pyramid_export: tuple[PaveNet, Path],
+) -> None:
+    _, bundle = pyramid_export
+    metadata = load_bundle(bundle).metadata
+    assert metadata.pyramid and metadata.input_alignment == 64
+    assert (metadata.pose_levels, metadata.joint_levels) == ((1, 6), (0, 4))
+    maps = {
+        kind: [f'frame{t}.map.{level}' for t in range(3) for level in levels]
+        for kind, levels in (('pose', (1, 6)), ('joint', (0, 4)))
+    }
+    peaks = ['query', 'reference_poses', 'logits', 'warmth']
+    linked = [f'frame{t}.{name}' for t in range(3) for name in peaks]
+    encoder, poser, jointer = (
+        ort.InferenceSession(bundle / f'{name}.onnx', providers=['CPUExecutionProvider'])
+        for name in ('spatial_encoder', 'pose_decoder', 'joint_decoder')
+    )
+    given = [node.name for node in encoder.get_outputs()]
+    assert given == [*peaks, 'valid_ratios', 'map.1', 'map.6', 'map.0', 'map.4']
+    poser_inputs = [node.name for node in poser.get_inputs()]
+    assert poser_inputs == [*linked, 'valid_ratios', *maps['pose']]
+    assert [node.name for node in jointer.get_inputs()][2:] == maps['joint']
+
+
+def test_export_folds_the_batch_norms_of_a_copy(pyramid_export: tuple[PaveNet, Path]) -> None:
+    model, bundle = pyramid_export
+    assert any(isinstance(m, torch.nn.BatchNorm2d) for m in model.backbone.modules())
+    nodes = onnx.load(bundle / 'spatial_encoder.onnx').graph.node
+    assert not any(node.op_type == 'BatchNormalization' for node in nodes)
 
 
 def test_graphs_keep_no_path_of_this_machine(bundle: Path) -> None:

@@ -8,7 +8,7 @@ from pavenet_core.bundle import load_bundle, save_metadata
 from pavenet_core.cli import info, main
 from pavenet_core.presets import PRESETS
 
-JOINT_PARAMETERS = 808_016  # of the compact network with three frames
+JOINT_PARAMETERS = 395_816  # of the compact network with three frames
 
 
 @pytest.fixture
@@ -22,9 +22,10 @@ def compact_like(write_bundle: Callable[..., Path], tmp_path: Path) -> Path:
         name='compact',
         num_frames=5,
         input_long_side=320,
-        input_alignment=32,
-        num_pose_layers=3,
-        num_joint_layers=2,
+        input_alignment=64,
+        num_levels=8,
+        num_pose_layers=1,
+        num_joint_layers=1,
         max_people=60,
     )
     save_metadata(path, metadata)
@@ -123,6 +124,15 @@ def test_a_checkpoint_says_what_network_it_is(
     path = tmp_path / 'checkpoint.pt'
     torch.save({'config': config.to_json(), 'average': PaveNet(config).state_dict()}, path)
     assert 'compact: T=1, pictures of 384x512' in printed(capsys, path)
+
+
+def test_the_joint_decoder_is_as_large_as_the_table_says(
+    compact_like: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip('timm', reason='needs torch and timm')
+    metadata = json.loads((compact_like / 'metadata.json').read_text())
+    (compact_like / 'metadata.json').write_text(json.dumps({**metadata, 'num_frames': 3}))
+    assert f'joint decoder (STJD)      {JOINT_PARAMETERS:,}' in printed(capsys, compact_like)
 
 
 def test_an_unknown_name_gets_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:

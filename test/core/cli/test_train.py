@@ -18,7 +18,7 @@ from pavenet_core.cli import main
 from pavenet_core.model import PaveNet
 from pavenet_core.model.checkpoint import load_checkpoint
 from pavenet_core.skeleton import COCO17, POSETRACK15, Skeleton
-from pavenet_core.train import feature_cache
+from pavenet_core.train import canvas_loader
 from pavenet_core.train.batch import ImageBatch
 from pavenet_core.train.criterion import Criterion
 from pavenet_core.train.loop import Trainer
@@ -244,20 +244,26 @@ def test_the_paper_s_stages_by_one_command(place: Path, tmp_path: Path) -> None:
     assert (final.skeleton, final.num_frames) == (POSETRACK15, 3)
 
 
-def test_the_compact_recipe_learns_from_cached_features(
-    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_compact_recipe_learns_from_canvases_around_what_is_given(
+    make_tiny_pyramid: Callable[..., PaveNet],
+    place: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(feature_cache, 'SHARD', 4)
-    monkeypatch.setattr(feature_cache, 'CANVAS', (96, 128))
-    more = ('--recipe', 'compact', '--shards', 2, '--steps', 2, '--update', 4, '--batch', 2)
-    assert main(words(place, tmp_path, *more)) == 0
-    assert len(list((tmp_path / 'cache').iterdir())) == 2
-    before = torch.load(place / 'tiny.pt', weights_only=True)['average']
-    after = load_checkpoint(tmp_path / 'checkpoint.pt').state_dict()
-    changed = {
-        name.split('.')[0] for name, value in after.items() if (value != before[name]).any()
-    }
-    assert 'backbone' not in changed and {'neck', 'pose_decoder'} <= changed
+    monkeypatch.setattr(canvas_loader, 'SIZES', ((64, 128), (128, 64)))
+    model = make_tiny_pyramid(1, num_queries=6)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    torch.save({'config': model.config.to_json(), 'average': before}, tmp_path / 'pyramid.pt')
+    more = ('--recipe', 'compact', '--steps', 2, '--update', 4, '--batch', 2)
+    start = ('--weights', tmp_path / 'pyramid.pt')
+    assert main(words(place, tmp_path / 'run', *more, *start)) == 0
+    after = load_checkpoint(tmp_path / 'run' / 'checkpoint.pt').state_dict()
+    same = {name for name, value in after.items() if torch.equal(value, before[name])}
+    given = {name for name in before if name.startswith(model.trunk_parts)}
+    assert same >= given
+    for learned in ('query_selection.content', 'pose_decoder.keypoint_heads.1.0.6'):
+        assert f'{learned}.weight' not in same
+    assert not (tmp_path / 'run' / 'cache').exists()
 
 
 def test_a_dry_run_trains_nothing(

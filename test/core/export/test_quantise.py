@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from torch import nn
 
 from pavenet_core.bundle import BundleMetadata, load_bundle, save_metadata
 from pavenet_core.cli import main
@@ -134,6 +135,32 @@ def test_only_convolutions_and_what_joins_them_are_int8(
     for name in ('pose_decoder', 'joint_decoder'):
         before, after = (b / f'{name}.onnx' for b in (float_bundle, int8_bundle))
         assert before.read_bytes() == after.read_bytes()
+
+
+def test_of_a_pyramid_the_trunk_alone_is_int8(
+    pyramid_export: tuple[PaveNet, Path], tmp_path: Path
+) -> None:
+    model, source = pyramid_export
+    layers = sum(isinstance(m, nn.Conv2d) for m in model.backbone.modules())
+    calibrate(source, pictures(2), tmp_path / 'int8')
+    graph, before = encoder(tmp_path / 'int8'), encoder(source)
+    made_by = {name: node for node in graph.node for name in node.output}
+    convolutions = [node for node in graph.node if node.op_type == 'Conv']
+    rounded = [node for node in convolutions if node.input[1] in made_by]
+    assert {made_by[node.input[1]].op_type for node in rounded} == {'DequantizeLinear'}
+    arrays = {made_by[node.input[1]].input[0] for node in rounded}
+    assert len(arrays) == layers > 20 and all('backbone' in name for name in arrays)
+    assert len(rounded) == 2 * layers, 'both scales'
+    kept = {name: array for name, array in weights(before).items() if 'backbone' not in name}
+    convolved = {name for n in before.node if n.op_type == 'Conv' for name in n.input[1:2]}
+    assert convolved & kept.keys(), 'the neck and the heads have convolutions'
+    after = weights(graph)
+    for name in convolved & kept.keys():
+        np.testing.assert_array_equal(after[name], kept[name])
+    for name in ('pose_decoder', 'joint_decoder'):
+        ours, theirs = (path / f'{name}.onnx' for path in (tmp_path / 'int8', source))
+        assert ours.read_bytes() == theirs.read_bytes()
+    assert VideoPoseEstimator(tmp_path / 'int8').push(Frame(pictures(1)[0], 0)) is not None
 
 
 def test_weights_are_signed_by_channel_and_activations_unsigned(int8_bundle: Path) -> None:

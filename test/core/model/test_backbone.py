@@ -1,17 +1,13 @@
 from dataclasses import replace
 from math import ceil
-from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from pavenet_core.config import ModelConfig
 from pavenet_core.model.backbone import Backbone
 from pavenet_core.model.neck import Neck
 from pavenet_core.presets import PRESETS
-from pavenet_core.train.initial_weights import load_movenet_trunk
 
 SMALL_SWIN = {'embed_dim': 8, 'depths': (2, 2, 2, 2), 'num_heads': (1, 1, 1, 1)}
 ANY_SIZE = {'strict_img_size': False, 'always_partition': True}
@@ -86,29 +82,3 @@ def test_compact_trunk_pads_right_and_below_only() -> None:
     with torch.inference_mode():
         first = stem(picture)[0, :, 0, 0]
     torch.testing.assert_close(first, stem.weight[:, :, 0, 0].sum(1))
-
-
-def test_movenet_weights_fill_the_trunk_in_order(tmp_path: Path) -> None:
-    config = PRESETS['compact']
-    source, target = Backbone(config).trunk, Backbone(config).trunk
-    layers = [m for m in source.modules() if isinstance(m, nn.Conv2d)]
-    arrays = {}
-    for index, layer in enumerate(layers):
-        name = 'stem.conv' if index == 0 else f'block{index}.conv'
-        arrays[f'{name}.weight'] = layer.weight.detach().numpy()
-        arrays[f'{name}.bias'] = np.full(layer.out_channels, index, np.float32)
-    np.savez(tmp_path / 'movenet.npz', **arrays)
-    load_movenet_trunk(target, tmp_path / 'movenet.npz')
-    norms = [m for m in target.modules() if isinstance(m, nn.BatchNorm2d)]
-    filled = [m for m in target.modules() if isinstance(m, nn.Conv2d)]
-    for index, (layer, ours, norm) in enumerate(zip(layers, filled, norms, strict=True)):
-        assert torch.equal(layer.weight, ours.weight)
-        # Folded batch norm: what goes in comes out, plus the bias (the activation aside).
-        spread = (norm.running_var + norm.eps).sqrt()
-        values = (2.0 - norm.running_mean) / spread * norm.weight + norm.bias
-        torch.testing.assert_close(values, torch.full_like(values, index + 2.0))
-
-    del arrays['stem.conv.weight']
-    np.savez(tmp_path / 'short.npz', **arrays)
-    with pytest.raises(ValueError, match='has 50 trunk layers, the trunk 51'):
-        load_movenet_trunk(target, tmp_path / 'short.npz')

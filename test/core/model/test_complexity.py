@@ -195,6 +195,23 @@ def test_default_pictures_have_the_models_longer_side() -> None:
     assert default_size(PRESETS['compact']) == (384, 512)
 
 
+def test_a_pyramid_is_counted_on_both_scales_and_its_decoders_keep_nothing_of_a_frame() -> None:
+    modules = complexity(PRESETS['compact'], (384, 512)).modules
+    # Of a cell of each stride, by inputs and outputs of its layers.
+    cell = {
+        32: 480 * 1280 + 1280 * 64,
+        16: 96 * 64 + 64 * 9 + 64 * 32,
+        8: 48 * 32 + 32 * 9 + 32 * 24,
+        4: 40 * 24 + 24 * 9 + 24 * 24,
+    }
+    areas = (384 * 512, 192 * 256)
+    by_hand = sum(area // stride**2 * cost for area in areas for stride, cost in cell.items())
+    assert modules['neck'].frame == by_hand
+    assert modules['spatial_encoder'].scratch == 0
+    for name in ('pose_decoder', 'joint_decoder'):
+        assert modules[name].frame == 0 < modules[name].window
+
+
 @pytest.mark.parametrize('people', [0, 61])
 def test_more_people_than_queries_are_refused(people: int) -> None:
     with pytest.raises(ValueError, match=f'1 to 60 .*, got {people}'):

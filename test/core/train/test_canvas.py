@@ -3,16 +3,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pavenet_core.data.dataset import Dataset, Neighbours
+from pavenet_core.data.dataset import Dataset, LabelledFrame, Neighbours
 from pavenet_core.skeleton import COCO17
-from pavenet_core.train.canvas import CANVAS_COLORS, CanvasMaker
+from pavenet_core.train import canvas as canvas_module
+from pavenet_core.train.canvas import CANVAS_COLORS, LAYOUT_SHARES, LAYOUTS, CanvasMaker, split
 from pavenet_core.train.sample import Sample
+from pavenet_core.train.window import read_window
+
+# Key frames are as their neighbours, and colours as they were.
+UNSPOILT = replace(CANVAS_COLORS, blur_share=0, cut_out_share=0, noise_share=0, exposure_share=0)
+PLAIN = replace(UNSPOILT, distortion_share=0)
 
 
 @pytest.fixture
 def maker(dotted: Dataset) -> CanvasMaker:
-    colors = replace(CANVAS_COLORS, distortion_share=0)
-    return CanvasMaker(dotted, Neighbours(3), colors, blur_share=0)
+    return CanvasMaker(dotted, Neighbours(3), PLAIN, blur_share=0)
 
 
 def canvases(maker: CanvasMaker, count: int) -> list[Sample]:
@@ -72,14 +77,14 @@ def test_same_seed_same_canvas(maker: CanvasMaker) -> None:
 
 def test_colours_change_alike_in_all_frames(dotted: Dataset) -> None:
     videos = replace(dotted, frames=dotted.frames[::2])
-    changed = CanvasMaker(videos, Neighbours(3), blur_share=0)
-    plain = CanvasMaker(
-        videos, Neighbours(3), replace(CANVAS_COLORS, distortion_share=0), blur_share=0
-    )
+    changed = CanvasMaker(videos, Neighbours(3), UNSPOILT, blur_share=0)
+    plain = CanvasMaker(videos, Neighbours(3), PLAIN, blur_share=0)
+    differ = []
     for one, other in zip(canvases(changed, 5), canvases(plain, 5), strict=True):
         assert (one.images == one.images[1]).all()
         assert np.array_equal(one.persons, other.persons)
-    assert not np.array_equal(one.images, other.images)
+        differ.append(not np.array_equal(one.images, other.images))
+    assert sum(differ) >= 3, 'each of four changes comes in half of the canvases'
 
 
 def test_a_still_moves_but_its_key_frame_is_the_labelled_one(
@@ -93,3 +98,41 @@ def test_a_still_moves_but_its_key_frame_is_the_labelled_one(
     canvas = stills.make(240, 320, np.random.default_rng(2))
     before, key, after = canvas.images.astype(int)
     assert np.abs(before - key).mean() > 1 and np.abs(after - key).mean() > 1
+
+
+def test_the_key_frame_alone_is_spoilt(dotted: Dataset) -> None:
+    videos = replace(dotted, frames=dotted.frames[::2])
+    shares = {'blur_share': 0.1, 'cut_out_share': 0.1, 'noise_share': 0.1, 'exposure_share': 0.1}
+    for name, share in shares.items():
+        assert getattr(CANVAS_COLORS, name) == share
+        spoilt = CanvasMaker(videos, Neighbours(3), replace(PLAIN, **{name: 1}), blur_share=0)
+        for canvas in canvases(spoilt, 3):
+            before, key, after = canvas.images
+            assert (before == after).all()
+            assert not np.array_equal(before, key) or not len(canvas.persons)
+
+
+def test_neighbours_lie_further_apart_or_are_the_key_frame_at_times(
+    dotted: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Neighbours] = []
+
+    def note(frame: LabelledFrame, neighbours: Neighbours) -> list[np.ndarray]:
+        asked.append(neighbours)
+        return read_window(frame, neighbours)
+
+    monkeypatch.setattr(canvas_module, 'read_window', note)
+    videos = replace(dotted, frames=dotted.frames[::2])
+    canvases(CanvasMaker(videos, Neighbours(3)), 12)
+    assert len(set(asked)) > 2 and Neighbours(3) in asked
+
+
+def test_layouts_are_drawn_as_often_as_they_should_be() -> None:
+    assert len(LAYOUTS) == len(LAYOUT_SHARES) and sum(LAYOUT_SHARES) == pytest.approx(1)
+    for rows, columns in LAYOUTS:
+        cells = split(384, 512, rows, columns, np.random.default_rng(0))
+        assert len(cells) == rows * columns
+        covered = np.zeros((384, 512), int)
+        for x, y, width, height in cells:
+            covered[y : y + height, x : x + width] += 1
+        assert (covered == 1).all()

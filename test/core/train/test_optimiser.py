@@ -10,6 +10,8 @@ from pavenet_core.train.criterion import Criterion
 from pavenet_core.train.optimiser import build_optimiser, freeze, learning_rate, to_training
 from pavenet_core.train.recipe import Recipe
 
+PEAK_HEADS = ('centre', 'guess', 'keypoint', 'offset')
+
 
 def frozen_count(model: PaveNet) -> int:
     return sum(p.numel() for p in model.parameters() if not p.requires_grad)
@@ -56,6 +58,21 @@ def test_trunk_and_offsets_learn_a_tenth_as_fast_and_all_weights_decay() -> None
         slow = name.startswith('backbone.') or 'sampling_offsets' in name
         assert factor == (0.1 if slow else 1.0), name
     assert {g['weight_decay'] for g in optimiser.param_groups} == {1e-4}
+
+
+def test_a_frozen_pyramid_leaves_the_decoders_and_the_queries_content_to_learn() -> None:
+    with torch.device('meta'):
+        model = PaveNet(PRESETS['compact'])
+    given = ('backbone.', 'neck.', *(f'query_selection.{head}_head.' for head in PEAK_HEADS))
+    freeze(model, 'trunk')
+    frozen = {name for name, p in model.named_parameters() if not p.requires_grad}
+    assert frozen == {name for name, _ in model.named_parameters() if name.startswith(given)}
+    assert 'pose_decoder.keypoint_heads.0.1.6.weight' not in frozen
+    freeze(model, 'nothing')
+    assert all(p.requires_grad for p in model.parameters())
+    optimiser = build_optimiser(model, Criterion(model.config.skeleton), Recipe(backbone_rate=0.5))
+    slow = {id(p) for g in optimiser.param_groups if g['factor'] == 0.5 for p in g['params']}
+    assert {name for name, p in model.named_parameters() if id(p) in slow} == frozen
 
 
 def test_the_rate_falls_after_epochs() -> None:

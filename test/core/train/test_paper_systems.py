@@ -46,6 +46,9 @@ def untrained(config: ModelConfig) -> tuple[str, ...]:
     heads = [f'pose_decoder.keypoint_heads.{last}.{frame}.' for frame in others]
     heads += [f'joint_decoder.keypoint_heads.{config.joint_layers - 1}.{f}.' for f in others]
     # The stride-4 map is made and dropped.
+    if config.pyramid:  # peaks are found with the weights that were given
+        given = ('centre', 'guess', 'keypoint', 'offset')
+        heads += [f'query_selection.{name}_head.' for name in given]
     return (*heads, 'backbone.trunk.stage4.2.fuse_layers.0.')
 
 
@@ -56,13 +59,15 @@ def test_one_training_step_reaches_every_part(name: str) -> None:
     model, criterion = PaveNet(config).train(), Criterion(config.skeleton)
     model.backbone.eval()
     leave_neutral_start(model)
-    images = torch.randn(config.num_frames, 3, *SIZE)
+    height, width = (-(-side // config.input_alignment) * config.input_alignment for side in SIZE)
+    images = torch.randn(config.num_frames, 3, height, width)
     memory = model.encode(images, torch.tensor([SIZE] * config.num_frames))
     losses = window_losses(model, criterion, memory, [two_people(config)])
     expected = {'loss_cls', 'loss_kpt'}
     expected |= {f'd{i}.{loss}' for i in range(config.pose_layers - 1) for loss in expected}
     expected |= {f'd{i}.loss_kpt_refine' for i in range(config.joint_layers)}
-    expected |= set() if config.learned_poses else {'enc_loss_cls', 'enc_loss_kpt'}
+    proposes = not (config.learned_poses or config.pyramid)
+    expected |= {'enc_loss_cls', 'enc_loss_kpt'} if proposes else set()
     assert set(losses) == expected
     torch.stack(list(losses.values())).sum().backward()
     dead = [
