@@ -24,10 +24,10 @@ ZOOM = (0.6, 1.8)  # of a window that just fills its cell
 CANVAS_COLORS = replace(
     FINETUNE,
     channel_share=0,
-    blur_share=0.1,
-    cut_out_share=0.1,
-    noise_share=0.1,
-    exposure_share=0.1,
+    blur_share=0.3,
+    cut_out_share=0.25,
+    noise_share=0.15,
+    exposure_share=0.2,
 )
 LEAST_JOINTS = 4  # known in a cell, to be somebody there
 
