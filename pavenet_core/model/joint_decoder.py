@@ -68,7 +68,7 @@ class JointDecoder(nn.Module):
         """
         batch, _, people, keypoints, _ = poses.shape
         poses = poses.detach()
-        size = pose_size(poses[:, [self.key_frame]])
+        size = pose_size(poses[:, self.key_frame : self.key_frame + 1])
         scales = cell_scale(map_shapes(values[0], len(self.levels)), poses.device)
         ratios = valid_ratios.index_select(2, self.level_index)[:, None, :, :, None]
         query, predictions = self.content[None, None], []

@@ -1,7 +1,5 @@
 """A decoder's call sends nothing from the host that it must wait for."""
 
-from collections.abc import Callable
-
 import pytest
 
 torch = pytest.importorskip('torch', reason='needs torch')
@@ -11,8 +9,6 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-
-from pavenet_core.model import PaveNet
 
 
 class WaitsForHost(TorchDispatchMode):
@@ -43,12 +39,13 @@ def on_pretended_gpu(model: nn.Module) -> None:
                     held[name] = nn.Parameter(fake) if isinstance(x, nn.Parameter) else fake
 
 
-def test_decoders_never_wait_for_the_host(make_tiny_model: Callable[..., PaveNet]) -> None:
-    model = make_tiny_model()
+@pytest.mark.parametrize('make', ['make_tiny_model', 'make_tiny_pyramid'])
+def test_decoders_never_wait_for_the_host(make: str, request: pytest.FixtureRequest) -> None:
+    model = request.getfixturevalue(make)()
     frames = model.config.num_frames
     with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
         on_pretended_gpu(model)
-        images = torch.empty(frames, 3, 64, 96, device='cuda')
+        images = torch.empty(frames, 3, 64, 128, device='cuda')
         sizes = torch.empty(frames, 2, dtype=torch.int64, device='cuda')
         memory = model.encode_maps(model.backbone(images), sizes)
         with WaitsForHost() as waits:
