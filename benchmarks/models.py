@@ -18,18 +18,6 @@ def is_stale(path: Path) -> bool:
     )
 
 
-def compact_of_frames(num_frames: int) -> Path:
-    """Return a bundle of the shipped image model's weights, widened to so many frames."""
-    from pavenet_core.export import export_bundle
-    from pavenet_core.model.checkpoint import load_checkpoint
-
-    path = CACHE / f'compact_{num_frames}'
-    if is_stale(path):
-        model = load_checkpoint(ROOT / 'models' / 'compact_image.pt', num_frames)
-        export_bundle(model, path)
-    return path
-
-
 def random_weights(config: ModelConfig, **changes: object) -> Path:
     """Return a bundle of a network with random weights: its speed is that of a trained one."""
     import torch
