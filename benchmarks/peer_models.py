@@ -57,11 +57,11 @@ class PosesIn(Protocol):
         """Return the people of a picture."""
 
 
-class Compact:
+class Ours:
     """Ours: the next frame of a video, with N people decoded if N places are given; or a still."""
 
-    def __init__(self, threads: int) -> None:
-        model = PoseModel('compact', num_threads=threads)
+    def __init__(self, name: str, threads: int) -> None:
+        model = PoseModel(name, num_threads=threads)
         self.spent = time_in_graphs(model)
         self.estimator = VideoPoseEstimator(model, score_threshold=0.0)
         self.stamp_ns = 0

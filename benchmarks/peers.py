@@ -1,5 +1,5 @@
 """
-Our `compact` against other pose models through the same onnxruntime: speed, and accuracy.
+Ours against other pose models through the same onnxruntime: speed, and accuracy.
 
     python benchmarks/peer_fetch.py DIR    # once, with a network
     python benchmarks/peers.py DIR [--annotations FILE --images DIR]
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from peer_models import Compact, MoveNetMultiPose, PosesIn, TopDown, Yolo11Pose
+from peer_models import MoveNetMultiPose, Ours, PosesIn, TopDown, Yolo11Pose
 from peer_scenes import Scene, scene_of
 from timing import interleaved, percentile, print_setting, print_table
 from tqdm import tqdm
@@ -60,8 +60,10 @@ class OnScene:
 
 def models(folder: Path, threads: int) -> dict[str, Model]:
     """Open ours and every peer that is there; say in a line which is not."""
-    ours = Compact(threads)
-    opened = {'compact': Model('384x512', ours, ours.spent)}
+    opened = {}
+    for name, size in (('compact', '384x512'), ('nano', '288x384')):
+        ours = Ours(name, threads)
+        opened[name] = Model(size, ours, ours.spent)
     for name, size, make in peers(folder, threads):
         spent: Spent = []
         try:

@@ -2,7 +2,7 @@
 Make a bundle of fewer bits: int8 for CPUs, fp16 for GPUs.
 
 Example:
-  pavenet quantise compact --images photos/ --out bundles/compact_int8
+  pavenet quantise mybundle --images photos/ --out mybundle_int8
 
 """
 
