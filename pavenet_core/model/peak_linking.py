@@ -12,7 +12,7 @@ SEEN = 0.03  # score from which a person of the key frame is known there
 UNSEEN = 3  # one in so many peaks of a neighbour may add a person that the key frame lacks
 # Chosen on validation clips, key frames spoiled or left as they are (docs/evaluation.md).
 NEIGHBOUR_WEIGHT = 0.3  # of a neighbour's keypoint, when both are as warm
-KEY_SHARE = 0.7  # of the key frame in a person's score
+KEY_SHARE = 0.5  # of the key frame in a person's score
 
 
 class PeakLinking(nn.Module):

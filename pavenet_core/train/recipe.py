@@ -213,7 +213,6 @@ COMPACT = Recipe(
     oks_weight=3.0,
     match_costs=MatchCosts(classification=3.0, keypoint=10.0, oks=4.0),
     augmentation='canvas',
-    shards=6,
 )
 
 RECIPES = {stages.__name__: stages for stages in (paper, official, finetune, compact)}
