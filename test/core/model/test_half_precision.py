@@ -12,7 +12,7 @@ from pavenet_core.model.checkpoint import load_checkpoint
 from pavenet_core.runtime.preprocess import ImageFitter
 
 ROOT = Path(__file__).parents[3]
-SURE = 0.6  # the score from which a person must stay
+SURE = 0.3  # the score from which a person must stay
 
 
 @pytest.fixture(scope='module')

@@ -102,7 +102,8 @@ def test_a_still_moves_but_its_key_frame_is_the_labelled_one(
 
 def test_the_key_frame_alone_is_spoilt(dotted: Dataset) -> None:
     videos = replace(dotted, frames=dotted.frames[::2])
-    shares = {'blur_share': 0.1, 'cut_out_share': 0.1, 'noise_share': 0.1, 'exposure_share': 0.1}
+    shares = {'blur_share': 0.3, 'cut_out_share': 0.25, 'noise_share': 0.15}
+    shares |= {'exposure_share': 0.2}
     for name, share in shares.items():
         assert getattr(CANVAS_COLORS, name) == share
         spoilt = CanvasMaker(videos, Neighbours(3), replace(PLAIN, **{name: 1}), blur_share=0)
