@@ -8,8 +8,8 @@ def fold_batch_norms(trunk: nn.Module) -> None:
     """
     Fold each batch norm of a MobileNet, in evaluation mode, into the convolution before it.
 
-    The exporter and onnxruntime do so too, but not where one convolution runs on two scales:
-    there the norms would stay, and int8 would stop at each of them.
+    The exporter does so too, but not where one convolution runs on two scales: there the norms
+    would stay, and int8 would stop at each of them.
     """
     convolution = ''
     for name, module in list(trunk.named_modules()):

@@ -98,7 +98,7 @@ class PaveNet(nn.Module):
         valid_sizes  (N, 2) height, width in pixels of the un-padded images
         returns      (N, 3, H, W) float
         """
-        # Channels first before any arithmetic: onnxruntime is slow where three are the last axis.
+        # Channels first before any arithmetic, so that the long axes are the last.
         x = images.permute(0, 3, 1, 2).flip(1).to(torch.float32)
         x = (x - self.pixel_mean[:, None, None]) / self.pixel_std[:, None, None]
         valid_sizes = valid_sizes.to(x.device, non_blocking=True)

@@ -199,7 +199,7 @@ def warmest(warmth: Tensor, guesses: Tensor) -> tuple[Tensor, Tensor]:
     returns  (B, Q, K) indices of cells, and (B, Q, K) their warmth
 
     First the best block of cells, by its warmest and its middle, then the best cell in and around
-    it: all cells for all queries would take ten times as long as the rest of the network.
+    it: all cells for all queries would be sixteen times as many.
     """
     blocks = functional.max_pool2d(warmth, BLOCK)  # (B, K, h/4, w/4)
     rows, columns = blocks.shape[2:]
