@@ -41,12 +41,16 @@ td.bar i { display: inline-block; height: .7rem; background: #3b82c4; vertical-a
 .grid figure { margin: 0 } figcaption { color: #57606a }
 .pair { display: grid; grid-template-columns: 1fr 1fr; gap: .6rem; margin: .8rem 0 1.4rem }
 .pair figcaption { grid-column: 1 / 3; color: #57606a } img, svg { max-width: 100%; height: auto }
+.wide { overflow-x: auto } .wide svg { min-width: 40rem } .facts td { overflow-wrap: anywhere }
 """
 
 
 def write_page(title: str, parts: Sequence[str]) -> str:
     """Put parts of a page, which are HTML, into one."""
-    head = f'<meta charset="utf-8"><title>{escape(title)}</title><style>{STYLE}</style>'
+    head = (
+        '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f'<title>{escape(title)}</title><style>{STYLE}</style>'
+    )
     body = '\n'.join(parts)
     return (
         f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n'
@@ -84,7 +88,7 @@ def table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
         for line in lines
     )
     body = ''.join(f'<tr>{row}</tr>' for row in rows)
-    return f'<table><tr>{head}</tr>{body}</table>'
+    return _wide(f'<table><tr>{head}</tr>{body}</table>')
 
 
 @contextmanager
@@ -100,7 +104,7 @@ def svg(figure: 'Figure') -> str:
     """Return a figure of matplotlib as a part of a page; to be called while `plotting`."""
     text = io.StringIO()
     figure.savefig(text, format='svg', metadata={'Date': None})
-    return text.getvalue()[text.getvalue().index('<svg') :]
+    return _wide(text.getvalue()[text.getvalue().index('<svg') :])
 
 
 def drawn(
@@ -121,6 +125,11 @@ def drawn(
     picture = draw_poses(small, scaled, skeleton, keypoint_threshold=keypoint_threshold, tags=tags)
     _, data = cv2.imencode('.jpg', picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     return 'data:image/jpeg;base64,' + base64.b64encode(data.tobytes()).decode()
+
+
+def _wide(part: str) -> str:
+    """Let a part that stays readable at its own width only be moved on a narrow screen."""
+    return f'<div class="wide">{part}</div>'
 
 
 def _version(package: str) -> str:

@@ -27,6 +27,9 @@ TIMEOUT_S = 60.0
 
 def main() -> int:
     """Run the node until it or this script is stopped."""
+    if {'-h', '--help'} & set(sys.argv[1:]):
+        print(__doc__.strip())
+        return 0
     node = Path(get_package_prefix(PACKAGE)) / 'lib' / PACKAGE / 'pose_node'
     parameters = Path(get_package_share_directory(PACKAGE)) / 'config' / 'pose.yaml'
     # A later file wins over an earlier one, so what is given comes after the defaults.

@@ -19,8 +19,14 @@ ROWS = 25  # of people
 BLUE, ORANGE, RED = '#3b82c4', '#e07b1f', '#c4383b'
 
 
-def curve_svg(times_s: Floats, values: Floats, label: str, end_s: float) -> str:
-    """Draw values over time, those that are no number left out; of many, median and range."""
+def curve_svg(
+    times_s: Floats, values: Floats, label: str, end_s: float, *, whole: bool = False
+) -> str:
+    """
+    Draw values over time, those that are no number left out; of many, median and range.
+
+    whole  the values are counts: no halves on the axis
+    """
 
     def draw(axes: 'Axes') -> None:
         known = np.isfinite(values)
@@ -29,6 +35,7 @@ def curve_svg(times_s: Floats, values: Floats, label: str, end_s: float) -> str:
             axes.fill_between(low[0], low[1], high[1], color=BLUE, alpha=0.25, lw=0, step='mid')
             axes.plot(middle[0], middle[1], color=BLUE, lw=1.2, drawstyle='steps-mid')
             axes.set_ylim(0, 1.08 * max(high[1].max(), 1e-6))
+        axes.locator_params(axis='y', integer=whole)
 
     return _svg(draw, label, end_s)
 

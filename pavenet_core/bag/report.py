@@ -92,7 +92,7 @@ def _people(entries: Sequence[Entry], times: Floats, end_s: float) -> str:
             ['in an image, on average', 'at most', 'images with anybody', 'ids given'],
             [[*rows, str(len(spans))]],
         ),
-        curve_svg(times, counts, 'people', end_s),
+        curve_svg(times, counts, 'people', end_s, whole=True),
     ]
     if spans:
         parts += [

@@ -13,6 +13,13 @@ pytest.importorskip('rclpy', reason='needs ROS 2')
 yaml = pytest.importorskip('yaml', reason='needs PyYAML')
 
 from ament_index_python.packages import get_package_share_directory
+from rclpy.qos import (
+    DurabilityPolicy,
+    QoSCompatibility,
+    QoSProfile,
+    ReliabilityPolicy,
+    qos_check_compatible,
+)
 
 REPOSITORY = Path(__file__).parents[2]
 RVIZ, FOXGLOVE = 'pose.rviz', 'foxglove_layout.json'
@@ -20,6 +27,23 @@ KINDS = {
     'rviz_default_plugins/Image': 'sensor_msgs/msg/Image',
     'rviz_default_plugins/MarkerArray': 'visualization_msgs/msg/MarkerArray',
 }
+# Names as rviz has them (plugins_description.xml, panel_factory.cpp, qos_profile_property.cpp)
+# and types of panels in Lichtblick, the open Foxglove Studio; an unknown one is left out by both.
+RVIZ_CLASSES = {
+    'Panels': {'rviz_common/' + name for name in ('Displays', 'Views', 'Time')},
+    'Displays': {*KINDS, 'rviz_default_plugins/Axes'},
+    'Tools': {'rviz_default_plugins/' + name for name in ('MoveCamera', 'FocusCamera', 'Measure')},
+    'Views': {'rviz_default_plugins/Orbit'},
+}
+RELIABILITY = {
+    'Reliable': ReliabilityPolicy.RELIABLE,
+    'Best Effort': ReliabilityPolicy.BEST_EFFORT,
+}
+DURABILITY = {
+    'Volatile': DurabilityPolicy.VOLATILE,
+    'Transient Local': DurabilityPolicy.TRANSIENT_LOCAL,
+}
+PANELS = {'Tab', 'Image', '3D', 'Plot', 'DiagnosticSummary', 'RawMessages'}
 # Not of every node: it needs foxglove_msgs.
 ANNOTATIONS = '/pose_node/annotations'
 
@@ -41,6 +65,16 @@ def rviz_displays() -> list[dict[str, Any]]:
     return [display for display in displays if 'Topic' in display]
 
 
+def subscription(topic: dict[str, Any]) -> QoSProfile:
+    """Return what RViz asks for; of a name that it doesn't know it would take its own default."""
+    assert topic['History Policy'] == 'Keep Last'
+    return QoSProfile(
+        depth=topic['Depth'],
+        reliability=RELIABILITY[topic['Reliability Policy']],
+        durability=DURABILITY[topic['Durability Policy']],
+    )
+
+
 def strings(value: Any) -> Iterator[str]:
     """Yield every text in nested lists and tables, keys too."""
     if isinstance(value, str):
@@ -60,6 +94,28 @@ def test_rviz_shows_topics_of_the_node_as_what_they_are(topics: dict[str, str]) 
     for display in displays:
         assert topics[display['Topic']['Value']] == KINDS[display['Class']]
         assert display['Enabled'] and display['Value']
+
+
+def test_rviz_knows_every_class_in_its_place() -> None:
+    layout = read(RVIZ)
+    manager = layout['Visualization Manager']
+    places = {
+        'Panels': layout['Panels'],
+        'Displays': manager['Displays'],
+        'Tools': manager['Tools'],
+        'Views': [manager['Views']['Current']],
+    }
+    for place, parts in places.items():
+        assert {part['Class'] for part in parts} == RVIZ_CLASSES[place]
+
+
+def test_rviz_gets_what_it_asks_for(make_robot: Callable[..., Any]) -> None:
+    node = make_robot().activate().node
+    for display in rviz_displays():
+        topic = display['Topic']
+        [publisher] = [each for each in node.publishers if each.topic_name == topic['Value']]
+        compatible, reason = qos_check_compatible(publisher.qos_profile, subscription(topic))
+        assert compatible != QoSCompatibility.ERROR, reason
 
 
 def test_foxglove_shows_topics_and_fields_of_the_node(topics: dict[str, str]) -> None:
@@ -87,6 +143,7 @@ def test_every_panel_of_the_layout_is_placed_once() -> None:
         return panels(place['first']) + panels(place['second'])
 
     assert sorted(panels(data['layout'])) == sorted(data['configById'])
+    assert {name.partition('!')[0] for name in data['configById']} == PANELS
 
 
 @pytest.mark.parametrize('name', [RVIZ, FOXGLOVE])

@@ -89,6 +89,14 @@ def test_the_page_says_everything_and_needs_nothing() -> None:
     Tags(page)
 
 
+def test_what_is_too_wide_for_a_telephone_moves_in_its_own_place() -> None:
+    page = page_of(diary_of([0, 1, 2, 3, 7, 8, 9]))
+    assert '<meta name="viewport" content="width=device-width">' in page
+    assert '.wide { overflow-x: auto }' in page
+    for part in ('<svg', '<table>'):
+        assert page.count(part) == page.count(f'<div class="wide">{part}') > 1
+
+
 def test_speed_is_told_in_sizes_of_the_person() -> None:
     speeds = [entry.speeds for entry in diary_of([0, 1, 2, 4]).entries]
     assert speeds[0] == ()
@@ -154,8 +162,14 @@ def test_time_that_goes_back_and_lost_images_are_counted() -> None:
 
 def test_a_curve_leaves_out_what_is_not_known() -> None:
     svg = curve_svg(np.arange(3.0), np.array([1.0, np.nan, 2.0]), 'ms', 2.0)
-    assert svg.startswith('<svg')
+    assert svg.startswith('<div class="wide"><svg')
     assert 'nan' not in svg.lower()
+
+
+def test_people_are_not_counted_in_halves() -> None:
+    times, counts = np.arange(3.0), np.array([1.0, 2.0, 1.0])
+    assert '>0.5<' in curve_svg(times, counts, 'ms', 8.0)
+    assert '>0.5<' not in curve_svg(times, counts, 'people', 8.0, whole=True)
 
 
 def test_predict_writes_the_page_with_drops_of_a_live_node(
