@@ -10,19 +10,18 @@ from pavenet_core.poses import UNKNOWN, Poses
 
 # Distances are means over the keypoints, in sizes of the person (the root of its box's area).
 REACH = 0.6  # nobody is taken for a person who was farther away
+PACE = 2.0  # per second without an answer: so much farther somebody may be, and counts as being
 SAME = 0.15  # so close to a surer one it is the same person, answered twice
-ABSENCE = 0.05  # what each frame without the person adds to its distance
 
 Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class _Person:
-    """Somebody known, where and when last answered, and for how many frames not since."""
+    """Somebody known, where and when last answered."""
 
     points: Floats
     stamp_ns: int
-    missed: int = 0
 
 
 class Identities:
@@ -33,13 +32,14 @@ class Identities:
 
     The network sees each person in every frame of the window. Its answer, moved back the way that
     person moved, lies on the answer of that time. Ids count from 1 and are never given again;
-    one of two answers for the same person remains without.
+    one of two answers for the same person remains without. Who was hidden is looked for where they
+    were last seen, the wider the longer ago, and among several known goes after who was just there.
 
-    forget_after  somebody missing in more frames than this in a row is somebody new afterwards
+    forget_after_s  somebody missing so long after the last answer is somebody new afterwards
     """
 
-    def __init__(self, forget_after: int = 5) -> None:
-        self._forget_after = forget_after
+    def __init__(self, forget_after_s: float = 1.0) -> None:
+        self._forget_after_ns = round(forget_after_s * 1e9)
         self._known: dict[int, _Person] = {}
         self._given = 0
 
@@ -73,15 +73,16 @@ class Identities:
         was = poses.extents[:, None] + _moves(poses, stamps_ns, [p.stamp_ns for p in known])
         last = np.stack([person.points for person in known])
         distances = _distances(was, last, _sizes(poses.extents), _sizes(last))
-        distances = distances + ABSENCE * np.array([person.missed for person in known], np.float32)
+        unseen_s = np.array([poses.stamp_ns - person.stamp_ns for person in known]) * 1e-9
+        allowance = (PACE * unseen_s).astype(np.float32)
         ids = list(self._known)
-        return [(i, ids[j]) for i, j in nearest_pairs(distances)]
+        return [(i, ids[j]) for i, j in nearest_pairs(distances, allowance)]
 
     def _remember(self, ids: list[int], points: Floats, stamp_ns: int) -> None:
         kept = {
-            known: replace(person, missed=person.missed + 1)
+            known: person
             for known, person in self._known.items()
-            if person.missed < self._forget_after
+            if stamp_ns - person.stamp_ns <= self._forget_after_ns
         }
         seen = {i: _Person(place, stamp_ns) for i, place in zip(ids, points, strict=True)}
         self._known = kept | seen
@@ -134,10 +135,15 @@ def _once_each(points: Floats) -> list[int]:
     return kept
 
 
-def nearest_pairs(distances: Floats) -> list[tuple[int, int]]:
-    """Return (row, column) of the pairs within reach, nearest first, each in one pair at most."""
-    rows, columns = np.nonzero(distances < REACH)
-    order = np.argsort(distances[rows, columns], kind='stable')
+def nearest_pairs(distances: Floats, allowance: Floats | float = 0) -> list[tuple[int, int]]:
+    """
+    Return (row, column) of the pairs within reach, nearest first, each in one pair at most.
+
+    distances  (N, M) in sizes of the person
+    allowance  (M,) widens the reach, and is added to the distance in the order
+    """
+    rows, columns = np.nonzero(distances < REACH + allowance)
+    order = np.argsort((distances + allowance)[rows, columns], kind='stable')
     pairs: dict[int, int] = {}
     taken: set[int] = set()
     for row, column in zip(rows[order].tolist(), columns[order].tolist(), strict=True):

@@ -84,10 +84,32 @@ def test_the_nearest_pair_is_taken_first() -> None:
     assert identities.name(frame(STEP, people), (0, STEP, STEP)).id_names == ['2', '1']
 
 
-@pytest.mark.parametrize(('absence', 'expected'), [(1, 1), (3, 1), (4, 2)])
-def test_somebody_missing_is_remembered_for_a_few_frames(absence: int, expected: int) -> None:
+@pytest.mark.parametrize(('absence', 'expected'), [(1, 1), (25, 1), (26, 2)])
+def test_somebody_missing_is_remembered_for_a_second(absence: int, expected: int) -> None:
     path = [0.0, *[None] * absence, 0.0]
-    assert walk(Identities(forget_after=3), path)[-1] == [expected]
+    assert walk(Identities(), path)[-1] == [expected]
+
+
+def test_who_was_in_the_last_image_is_remembered_however_long_ago_that_was() -> None:
+    identities = Identities()
+    for stamp_ns in (0, 3 * 10**9, 6 * 10**9):
+        ids = identities.name(frame(stamp_ns, [(0, [0] * 3)]), (stamp_ns,) * 3).ids
+        assert ids is not None
+        assert ids.tolist() == [1]
+
+
+def test_who_passes_behind_somebody_keeps_their_id() -> None:
+    # Hidden for eight frames, and out again well beyond the reach of the next frame.
+    behind = [*np.linspace(200, 120, 9), *[None] * 8, *np.linspace(30, -50, 9)]
+    front = np.linspace(-50, 200, 26).tolist()
+    assert walk(Identities(), front, behind, knows_motion=False)[-1] == [1, 2]
+
+
+def test_somebody_unseen_is_looked_for_as_far_as_they_may_have_gone() -> None:
+    gone = 0.6 * SIZE + 2.0 * 10 * 0.04 * SIZE
+    for x, expected in ((gone - 1, 1), (gone + 1, 2)):
+        path = [0.0, *[None] * 9, x]
+        assert walk(Identities(), path, knows_motion=False)[-1] == [expected]
 
 
 def test_who_was_just_there_goes_before_who_was_there_once() -> None:
