@@ -55,10 +55,13 @@ def main() -> None:
     parser.add_argument('--rounds', type=int, default=100)
     args = parser.parse_args()
     print_setting()
-    cpu, device, detour = (
-        PoseModel(args.model, device=name, num_threads=args.threads)
-        for name in ('cpu', args.device, args.device)
-    )
+    try:
+        cpu, device, detour = (
+            PoseModel(args.model, device=name, num_threads=args.threads)
+            for name in ('cpu', args.device, args.device)
+        )
+    except ValueError as error:
+        parser.exit(1, f'{error}\n')
     print(f'{args.device}: {", ".join(device.providers)}')
     print_differences(Stream(cpu), Stream(device))
     detour.spatial_encoder = ByWayOfTheHost(detour.spatial_encoder)  # type: ignore[assignment]

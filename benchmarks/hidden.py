@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from timing import print_setting, print_table
 
-from pavenet_core.poses import Poses
+from pavenet_core.poses import UNKNOWN, Poses
 from pavenet_core.runtime import Identities, PoseModel, VideoPoseEstimator
 from pavenet_core.video import open_sources
 
@@ -74,7 +74,7 @@ def outcomes(video: list[Answer], start: int, frames: int) -> list[str]:
     identities = Identities()
     known = [ids_of(identities.name(*answer)) for answer in video]
     end = start + frames
-    followed = set.intersection(*map(set, known[start - BEFORE : end + AFTER])) - {0}
+    followed = set.intersection(*map(set, known[start - BEFORE : end + AFTER])) - {UNKNOWN}
     return [outcome(video, known, who, slice(start, end)) for who in sorted(followed)]
 
 
@@ -84,8 +84,13 @@ def outcome(video: list[Answer], known: list[list[int]], who: int, absent: slice
     named = []
     for index, (poses, stamps_ns) in enumerate(video):
         if absent.start <= index < absent.stop:
-            out = known[index].index(who)
-            poses = poses.take([person for person in range(len(poses)) if person != out])
+            # With them go second answers, which have no id and would stand in for them.
+            kept = [
+                person
+                for person, number in enumerate(known[index])
+                if number not in (who, UNKNOWN)
+            ]
+            poses = poses.take(kept)
         named.append(ids_of(identities.name(poses, stamps_ns)))
     if any(who in ids for ids in named[absent]):
         return 'taken over meanwhile'
