@@ -32,8 +32,8 @@ class Identities:
 
     The network sees each person in every frame of the window. Its answer, moved back the way that
     person moved, lies on the answer of that time. Ids count from 1 and are never given again;
-    one of two answers for the same person remains without. Who was hidden is looked for where they
-    were last seen, the wider the longer ago, and among several known goes after who was just there.
+    one of two answers for the same person remains without. Who was hidden is looked for where
+    they were last seen, the wider the longer ago, and goes after those who were just there.
 
     forget_after_s  somebody missing so long after the last answer is somebody new afterwards
     """
