@@ -13,7 +13,7 @@ from pavenet_core.model.pyramid import CHANNELS, MAPS, PyramidMemory
 BLOCK = 4  # cells of a side of the blocks among which a keypoint is first sought
 NO_PEAK = -30.0  # what a cell's logit is lowered by if a neighbour's is higher
 ALIKE = 0.5  # object keypoint similarity
-SPREAD, LEAST_SPREAD = 0.1, 1.5  # how far it may be from its guess: of the person, in cells
+SPREAD, LEAST_SPREAD = 0.13, 1.5  # how far it may be from its guess: of the person, in cells
 
 
 class Peaks(NamedTuple):
@@ -98,11 +98,13 @@ class PeakSelection(nn.Module):
         where, warm = warmest(warmth, guesses.unflatten(2, (self.keypoints, 2)) + middles)
         places = place(where, height, width) + self._offsets(x, where)
         poses = (places / valid_counts.flip(1)[:, None, None]).clamp(0, 1)
-        logits = torch.logit(scores.sigmoid() * warm.mean(2), 1e-6)
+        # Of the joints the sure ones say most: who is half hidden is not half a person.
+        sure = scores.sigmoid().sqrt() * warm.square().mean(2).sqrt()
         known = torch.cat([scores[..., None], torch.logit(warm, 1e-6)], 2).clamp(-9, 9)
-        # A cell beside a peak is no peak, however warm.
         features = torch.cat([gather(x, cells), known], 2)
-        return Peaks(features, poses, torch.minimum(logits, scores), warm)
+        # A cell beside a peak is no peak, however warm.
+        logits = torch.where(scores < NO_PEAK / 2, scores, torch.logit(sure, 1e-6))
+        return Peaks(features, poses, logits, warm)
 
     def _best_cells(
         self, centres: Tensor, valid_counts: Tensor, count: int

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pavenet_core.model.position_encoding import valid_counts
 from pavenet_core.model.spatial_encoder import level_sizes
 
 CHANNELS = (24, 24, 32, 64)  # of the maps of a picture, finest first; of all scales alike
@@ -18,7 +17,8 @@ class PyramidMemory(NamedTuple):
     Encoded frames as maps; all decoder layers sample the same ones.
 
     maps          [(N, C_l, h_l, w_l)] * L, finest first, scale by scale
-    valid_counts  (N, L, 2) rows and columns of each map that show picture
+    valid_counts  (N, L, 2) rows and columns of each map that show picture, not whole: a pose's
+                  coordinates are shares of them, and a cell too many would be a shift
     """
 
     maps: list[Tensor]
@@ -88,14 +88,14 @@ class PyramidEncoder(nn.Module):
         levels       [(N, C_l, h_l, w_l)] * L
         valid_sizes  (N, 2) height, width in pixels of the un-padded images
         """
-        counts = [
-            valid_counts(valid_sizes, stride, (x.shape[2], x.shape[3])).to(
-                x.device, non_blocking=True
-            )
-            for stride, x in zip(self.strides, levels, strict=True)
-        ]
+        shapes = [(x.shape[2], x.shape[3]) for x in levels]
+        sizes = level_sizes(shapes, levels[0].device)
+        shown = (
+            valid_sizes[:, None] / torch.tensor(self.strides, device=valid_sizes.device)[:, None]
+        )
+        counts = torch.minimum(shown.to(sizes.device, non_blocking=True), sizes)
         # Half precision is for the convolutions alone: where to sample is not to be rounded.
-        return PyramidMemory([x.float() for x in levels], torch.stack(counts, 1))
+        return PyramidMemory([x.float() for x in levels], counts)
 
 
 def separable(inputs: int, outputs: int) -> nn.Sequential:

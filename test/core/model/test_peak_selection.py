@@ -91,7 +91,7 @@ def selection(**changes: object) -> PeakSelection:
     return module
 
 
-def memory_of(*finest: Tensor, valid: tuple[int, int] | None = None) -> PyramidMemory:
+def memory_of(*finest: Tensor, valid: tuple[float, float] | None = None) -> PyramidMemory:
     """Put the finest map of each scale among those that selection must not look at."""
     maps, counts = [], []
     for x in finest:
@@ -99,7 +99,7 @@ def memory_of(*finest: Tensor, valid: tuple[int, int] | None = None) -> PyramidM
         for level, channels in enumerate(CHANNELS):
             size = (x.shape[2] >> level, x.shape[3] >> level)
             maps.append(torch.full((1, channels, *size), torch.nan) if level else x)
-            counts.append([max(1, rows >> level), max(1, columns >> level)])
+            counts.append([rows / 2**level, columns / 2**level])
     return PyramidMemory(maps, torch.tensor([counts], dtype=torch.float32))
 
 
@@ -108,7 +108,7 @@ def test_known_peaks_give_poses_there_best_first() -> None:
     assert peaks.query.shape == (1, 4, CONFIG.channels)
     torch.testing.assert_close(peaks.poses[0, 0], BERT.pose())
     torch.testing.assert_close(peaks.poses[0, 1], ANNA.pose())
-    scores = torch.tensor([4.0, 3.0]).sigmoid() * torch.tensor(5.0).sigmoid()
+    scores = torch.tensor([4.0, 3.0]).sigmoid().sqrt() * torch.tensor(5.0).sigmoid()
     torch.testing.assert_close(peaks.logits[0, :2], scores.logit())
 
 
@@ -116,8 +116,18 @@ def test_who_has_cool_keypoints_is_less_likely() -> None:
     peaks = selection()(memory_of(drawn([ANNA, replace(BERT, heat=-1.0)])))
     warm, cool = torch.tensor([5.0, -1.0]).sigmoid()
     bert, anna = peaks.logits[0, :2]  # in the order of the centres' scores
-    torch.testing.assert_close(bert, (torch.tensor(4.0).sigmoid() * cool).logit())
-    torch.testing.assert_close(anna, (torch.tensor(3.0).sigmoid() * warm).logit())
+    torch.testing.assert_close(bert, (torch.tensor(4.0).sigmoid().sqrt() * cool).logit())
+    torch.testing.assert_close(anna, (torch.tensor(3.0).sigmoid().sqrt() * warm).logit())
+
+
+def test_sure_keypoints_count_for_more_than_unsure_ones() -> None:
+    half_hidden = drawn([ANNA])
+    column, row = ANNA.warm[1]
+    half_hidden[0, HEAT + 1, row, column] = -3.0
+    warm, cold = torch.tensor([5.0, -3.0]).sigmoid()
+    expected = torch.tensor(3.0).sigmoid().sqrt() * ((warm**2 + cold**2) / 2).sqrt()
+    peaks = selection()(memory_of(half_hidden))
+    torch.testing.assert_close(peaks.logits[0, 0], expected.logit())
 
 
 def test_a_keypoint_is_the_warm_cell_near_the_guess_not_a_hotter_one_far_away() -> None:
@@ -130,6 +140,9 @@ def test_a_keypoint_is_the_warm_cell_near_the_guess_not_a_hotter_one_far_away() 
 def test_keypoints_are_shares_of_the_valid_picture_and_stay_in_it() -> None:
     peaks = selection()(memory_of(drawn([ANNA]), valid=(12, 20)))
     torch.testing.assert_close(peaks.poses[0, 0], ANNA.pose(20, 12))
+    # The picture's last row and column end within a cell.
+    peaks = selection()(memory_of(drawn([ANNA]), valid=(11.25, 19.5)))
+    torch.testing.assert_close(peaks.poses[0, 0], ANNA.pose(1, 1) / torch.tensor([19.5, 11.25]))
     beyond = replace(ANNA, warm=((3, 2), (5, 9)), within=((0.5, 0.5), (0.5, 0.5)))
     peaks = selection()(memory_of(drawn([beyond]), valid=(6, 20)))
     assert peaks.poses[0, 0, 1].tolist() == pytest.approx([5.5 / 20, 1.0])
@@ -201,7 +214,7 @@ def test_of_a_person_seen_at_two_scales_the_better_survives(fine: float, coarse:
     bert, best, *others = peaks.logits[0]
     torch.testing.assert_close(peaks.poses[0, 0], BERT.pose())
     torch.testing.assert_close(peaks.poses[0, 1], ANNA.pose())
-    expected = torch.tensor(max(fine, coarse)).sigmoid() * torch.tensor(5.0).sigmoid()
+    expected = torch.tensor(max(fine, coarse)).sigmoid().sqrt() * torch.tensor(5.0).sigmoid()
     torch.testing.assert_close(best, expected.logit())
     assert bert > best and all(logit < -5 for logit in others)
 
