@@ -5,8 +5,7 @@ import argparse
 from stream import Stream
 from timing import interleaved, print_setting, print_times
 
-from models import random_weights
-from pavenet_core.presets import COMPACT
+from models import variant
 from pavenet_core.runtime import PoseModel
 
 PEOPLE = (1, 3, 5, 10, 20, 50, 100)
@@ -19,7 +18,7 @@ def main() -> None:
     parser.add_argument('--rounds', type=int, default=30)
     args = parser.parse_args()
     print_setting()
-    model = PoseModel(random_weights(COMPACT, num_queries=100), num_threads=args.threads)
+    model = PoseModel(variant(num_queries=100), num_threads=args.threads)
     times = interleaved({f'{n} people': Stream(model, n) for n in PEOPLE}, args.rounds)
     print_times(times, '1 people')
 

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 from timing import interleaved, print_setting, print_table, print_times
 
-from models import random_weights
+from models import variant
 from pavenet_core.benchmark import drifting_picture
 from pavenet_core.poses import Frame
-from pavenet_core.presets import COMPACT
 from pavenet_core.runtime import PoseModel, VideoPoseEstimator
 from pavenet_core.runtime.session import OnnxGraph
 
@@ -82,7 +81,7 @@ def main() -> None:
     args = parser.parse_args()
     print_setting()
     image, video = (
-        PoseModel(random_weights(COMPACT, num_frames=frames), num_threads=args.threads)
+        PoseModel(variant(num_frames=frames), num_threads=args.threads)
         for frames in (1, 3)
     )
     times = interleaved(

@@ -39,8 +39,10 @@ class PeakLinking(nn.Module):
         key = frames[self.key_frame]
         if self.num_frames == 1:
             return Queries(key.query, key.poses[:, None], key.logits)
-        added = [self._unseen(frame, key) for t, frame in enumerate(frames) if t != self.key_frame]
-        everyone = Peaks(*(torch.cat(x, 1) for x in zip(key, *added, strict=True)))
+        everyone = key  # and whom only neighbours show, each once
+        for frame in frames[: self.key_frame] + frames[self.key_frame + 1 :]:
+            pair = zip(everyone, self._unseen(frame, everyone), strict=True)
+            everyone = Peaks(*(torch.cat(x, 1) for x in pair))
         linked = [
             self._link(everyone, frame) if t != self.key_frame else self._own(everyone)
             for t, frame in enumerate(frames)
@@ -57,10 +59,10 @@ class PeakLinking(nn.Module):
         poses = torch.cat([before, mean[:, None], after], 1)
         return self._best(everyone, poses, self._logits(everyone.logits, scores))
 
-    def _unseen(self, frame: Peaks, key: Peaks) -> Peaks:
-        """Return a neighbour's best peaks that are nobody's in the key frame, others far last."""
-        alike = similarity(frame.poses, key.poses, self.variances)
-        known = (alike * (key.logits.sigmoid() > SEEN)[:, None]).amax(2) >= LINKED
+    def _unseen(self, frame: Peaks, everyone: Peaks) -> Peaks:
+        """Return a neighbour's best peaks that are nobody known so far, others far last."""
+        alike = similarity(frame.poses, everyone.poses, self.variances)
+        known = (alike * (everyone.logits.sigmoid() > SEEN)[:, None]).amax(2) >= LINKED
         logits = frame.logits + NO_PEAK * known
         best = logits.topk(self.num_queries // UNSEEN, 1)
         found = frame.at(best.indices)
