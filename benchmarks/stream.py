@@ -81,8 +81,7 @@ def main() -> None:
     args = parser.parse_args()
     print_setting()
     image, video = (
-        PoseModel(variant(num_frames=frames), num_threads=args.threads)
-        for frames in (1, 3)
+        PoseModel(variant(num_frames=frames), num_threads=args.threads) for frames in (1, 3)
     )
     times = interleaved(
         {
