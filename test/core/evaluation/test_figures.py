@@ -23,7 +23,7 @@ def test_the_curves_are_one_small_svg_with_a_line_a_joint() -> None:
     rng = np.random.default_rng(0)
     answers = RankedAnswers(rng.random(5000), rng.random(5000) < 0.5, 6000)
     svg = precision_recall_svg({name: answers for name in COCO17.names})
-    assert svg.startswith('<svg')
+    assert svg.count('<svg') == 1 and svg.startswith('<div class="wide"><svg')
     assert len(svg) < 200_000
     assert all(name.replace('_', ' ') in svg for name in COCO17.names)
 
