@@ -8,8 +8,8 @@ from pavenet_core.model.peak_selection import NO_PEAK, Peaks, similarity
 from pavenet_core.model.query_selection import Queries
 
 LINKED = 0.3  # object keypoint similarity from which poses of two frames are one person's
-SEEN = 0.2  # score from which a person of the key frame is known there
-UNSEEN = 3  # one in so many peaks of a neighbour may add a person that the key frame lacks
+SEEN = 0.2  # score from which a person counts as known
+UNSEEN = 3  # one in so many peaks of a neighbour may add a person who is not known
 # Chosen on validation clips, key frames spoiled or left as they are (benchmarks/LOG.md).
 NEIGHBOUR_WEIGHT = 0.5  # of a neighbour's keypoint, when both are as warm
 KEY_SHARE = 0.4  # of the key frame in a person's score
