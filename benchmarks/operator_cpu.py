@@ -19,16 +19,15 @@ NARROW = Case('', ((24, 32), (12, 16)), heads=4)
 FORMS = {
     form.__name__: form
     for form in (
-        forms.chosen,
+        forms.samples,
+        forms.bags,
         forms.maps_queries_first,
         forms.one_weighted_sum,
         forms.gather_and_matmul,
         forms.dense_matmul,
-        forms.embedding_bag,
-        forms.embedding_bag_in_chunks,
     )
 }
-NOT_IN_ONNX = ('embedding_bag', 'embedding_bag_in_chunks')  # these become loops
+NOT_IN_ONNX = ('bags',)  # these become loops
 MAX_DENSE = 4_000_000  # shares: beyond that they alone fill the memory
 
 
@@ -110,7 +109,7 @@ def in_onnx(form: forms.Form, call: forms.Call, threads: int) -> Callable[[], ob
 def measure(case: Case, engine: str, threads: int, rounds: int) -> None:
     """Print one case's table."""
     call = make_call(case)
-    expected = forms.chosen(*call)
+    expected = forms.samples(*call)
     runs = {}
     for name, form in FORMS.items():
         shares = expected.shape[1] * case.heads * case.tokens * case.frames
@@ -121,7 +120,7 @@ def measure(case: Case, engine: str, threads: int, rounds: int) -> None:
         torch.testing.assert_close(form(*call), expected, atol=1e-3, rtol=1e-3)
         runs[name] = in_torch(form, call) if engine == 'torch' else in_onnx(form, call, threads)
     print(f'\n{case.name}: {case.samples} samples, {engine}, {threads} threads')
-    print_times(interleaved(runs, rounds, warm_up=2), 'chosen')
+    print_times(interleaved(runs, rounds, warm_up=2), 'samples')
 
 
 def main() -> None:

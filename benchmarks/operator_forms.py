@@ -1,4 +1,4 @@
-"""Ways to compute deformable attention from the same tensors; the network has the first."""
+"""Ways to compute deformable attention from the same tensors; the network has the first two."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pavenet_core.model.deformable_attention import deformable_attention
+from pavenet_core.model.bags import mix_by_bags
+from pavenet_core.model.deformable_attention import mix_by_samples
 
 Maps = list[Tensor]  # as DeformableAttention.project gives them: (B, M, c, h, w)
 Form = Callable[[Maps, Tensor, Tensor], Tensor]
@@ -27,11 +28,16 @@ class Call(NamedTuple):
     weights: Tensor
 
 
-def chosen(values: Maps, locations: Tensor, weights: Tensor) -> Tensor:
-    """Call the network's own."""
-    return deformable_attention(
+def samples(values: Maps, locations: Tensor, weights: Tensor) -> Tensor:
+    """Call the network's own with grid_sample."""
+    return mix_by_samples(
         values, locations.permute(0, 2, 3, 4, 1, 5), weights.permute(0, 2, 3, 4, 1)
     )
+
+
+def bags(values: Maps, locations: Tensor, weights: Tensor) -> Tensor:
+    """Call the network's own with embedding_bag."""
+    return mix_by_bags(values, locations.permute(0, 2, 3, 4, 1, 5), weights.permute(0, 2, 3, 4, 1))
 
 
 def maps_queries_first(values: Maps, locations: Tensor, weights: Tensor) -> Tensor:
@@ -56,22 +62,6 @@ def gather_and_matmul(values: Maps, locations: Tensor, weights: Tensor) -> Tenso
     batch, queries, heads = locations.shape[:3]
     cells = table[rows.flatten()].view(*shares.shape, table.shape[1])
     return (shares[:, :, :, None] @ cells).reshape(batch, queries, heads * table.shape[1])
-
-
-def embedding_bag(values: Maps, locations: Tensor, weights: Tensor) -> Tensor:
-    """Read the corners as bags of embeddings, each with its share: nothing is copied out."""
-    table, rows, shares = _corners(values, locations, weights)
-    batch, queries = locations.shape[:2]
-    rows, shares = rows.flatten(0, 2), shares.flatten(0, 2)
-    return F.embedding_bag(rows, table, per_sample_weights=shares, mode='sum').view(
-        batch, queries, -1
-    )
-
-
-def embedding_bag_in_chunks(values: Maps, locations: Tensor, weights: Tensor) -> Tensor:
-    """Do the same for 1,024 queries at a time, so that the bags stay in the cache."""
-    chunks = zip(locations.split(1024, 1), weights.split(1024, 1), strict=True)
-    return torch.cat([embedding_bag(values, *chunk) for chunk in chunks], 1)
 
 
 def dense_matmul(values: Maps, locations: Tensor, weights: Tensor) -> Tensor:

@@ -24,14 +24,14 @@ def project_before(
     """Sample values, of which the last `new` maps come as tokens."""
     kept = len(maps) - new
     values = [*maps[:kept], *(project(x, weight, heads) for x in maps[kept:])]
-    return forms.chosen(values, locations, weights)
+    return forms.samples(values, locations, weights)
 
 
 def project_after(weight: Tensor, maps: forms.Maps, locations: Tensor, weights: Tensor) -> Tensor:
     """Sample all channels of the tokens for every head, then project each head's mix."""
     batch, queries, heads = locations.shape[:3]
     # A head of a query asks like a query of its own of one head.
-    mixed = forms.chosen(
+    mixed = forms.samples(
         maps, locations.flatten(1, 2)[:, :, None], weights.flatten(1, 2)[:, :, None]
     )
     mixed = mixed.view(batch, queries, heads, -1).transpose(1, 2)  # (B, M, Q, C)
@@ -53,7 +53,7 @@ def make_runs(case: Case, engine: str, threads: int) -> dict[str, Callable[[], o
     values = [project(x, weight, case.heads) for x in tokens]
     older = len(tokens) - levels
     ways: dict[str, tuple[forms.Form, forms.Maps]] = {
-        'cached': (forms.chosen, values),
+        'cached': (forms.samples, values),
         'newest frame projected': (
             partial(project_before, levels, weight, case.heads),
             [*values[:older], *tokens[older:]],
@@ -63,7 +63,7 @@ def make_runs(case: Case, engine: str, threads: int) -> dict[str, Callable[[], o
     }
     if case.frames == 1:
         del ways['newest frame projected']
-    expected = forms.chosen(values, call.locations, call.weights)
+    expected = forms.samples(values, call.locations, call.weights)
     runs = {}
     for name, (form, maps) in ways.items():
         given = call._replace(values=maps)

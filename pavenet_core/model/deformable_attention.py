@@ -8,6 +8,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pavenet_core import ops
+from pavenet_core.model.bags import mix_by_bags
+
+# From which on bags are quicker on a CPU, where no gradient is wanted (benchmarks/README.md).
+MANY_QUERIES = 4000
 
 
 class TokenValues(NamedTuple):
@@ -50,8 +54,18 @@ def deformable_attention(values: list[Tensor], locations: Tensor, weights: Tenso
     locations  (B, M, G, P, Q, 2)         x then y in [0, 1] of each map
     weights    (B, M, G, P, Q)            sum to 1 over G and P
     returns    (B, Q, M*c)
+    """
+    inference = not torch.is_grad_enabled() and not torch.compiler.is_compiling()
+    if inference and weights.device.type == 'cpu' and weights.shape[4] >= MANY_QUERIES:
+        return mix_by_bags(values, locations, weights)
+    return mix_by_samples(values, locations, weights)
 
-    Points stand before queries because grid_sample then writes what the sum reads in order.
+
+def mix_by_samples(values: list[Tensor], locations: Tensor, weights: Tensor) -> Tensor:
+    """
+    Do it by grid_sample.
+
+    Points stand before queries because it then writes what the sum reads in order.
     """
     batch, queries = locations.shape[0], locations.shape[4]
     grids = 2 * locations - 1
@@ -158,15 +172,12 @@ class DeformableAttention(nn.Module):
         """Return (B, M, T*L, P, Q, 2), and (B, M, T*L, P, Q) that sum to 1 over T*L and P."""
         batch, queries = logits.shape[:2]
         frames, heads, levels, points = self.shape
-        anchors, scales, offsets, logits = (
-            _queries_last(x) for x in (anchors, scales, offsets, logits)
+        # ONNX Runtime broadcasts long last axes fast, so queries come last, and points, of which
+        # one scale is for all, before levels: (B, T, M, P, L, 2, Q).
+        anchors, scales, offsets = (
+            x.permute(0, 2, 3, 5, 4, 6, 1) for x in (anchors, scales, offsets)
         )
-        locations = (anchors + scales * offsets).permute(0, 2, 1, 3, 4, 6, 5).flatten(2, 3)
-        logits = logits.transpose(1, 2).reshape(batch, heads, -1, queries)
+        locations = (anchors + scales * offsets).permute(0, 2, 1, 4, 3, 6, 5).flatten(2, 3)
+        logits = logits.permute(0, 3, 2, 4, 5, 1).reshape(batch, heads, -1, queries)
         weights = logits.softmax(2).view(batch, heads, frames * levels, points, queries)
         return locations, weights
-
-
-def _queries_last(x: Tensor) -> Tensor:
-    """Turn (B, Q, ...) into (B, ..., Q): ONNX Runtime broadcasts long last axes fast."""
-    return x.movedim(1, -1)
