@@ -20,11 +20,12 @@ from pavenet_core.presets import HRNET_W48, R50, SWIN_L
 PEOPLE = 20
 LARGE, SMALL = (800, 1333), (480, 640)
 KERNEL, TORCH = 'kernel', 'torch form'
+TUNED = 'float32, cuDNN tried out'  # which of its algorithms is the quickest
 # Rounds over all networks, what matters most first: one that is cut off has something of each.
 ROUNDS = (
     (LARGE, (('float16', KERNEL), ('float32', KERNEL))),
     (SMALL, (('float16', KERNEL), ('float32', KERNEL))),
-    (LARGE, (('tf32', KERNEL), ('float16', TORCH), ('float32', TORCH))),
+    (LARGE, (('tf32', KERNEL), (TUNED, KERNEL), ('float16', TORCH), ('float32', TORCH))),
     (SMALL, (('tf32', KERNEL), ('float16', TORCH), ('float32', TORCH))),
 )
 Size = tuple[int, int]
@@ -36,9 +37,9 @@ def models(report: Report) -> None:
     """Time whole windows of three frames."""
     networks: dict[str, PaveNet] = {}
     for size, forms in _rounds(report):
-        for config in _configs(report):
+        for config in configs(report):
             if config.name not in networks:
-                networks[config.name] = _network(config, report)
+                networks[config.name] = make_network(config, report)
             _round(networks[config.name], size, forms, report)
 
 
@@ -49,7 +50,7 @@ def _round(model: PaveNet, size: Size, forms: Forms, report: Report) -> None:
     for precision, form in forms:
 
         def latency(precision: str = precision, form: str = form) -> Facts:
-            with _precision(precision), _form(form), _constants_kept():
+            with in_precision(precision), _form(form), constants_kept():
                 return _latency(run, report)
 
         report.attempt(f'{name}, {precision}, {form}', latency)
@@ -63,7 +64,7 @@ def compiled(report: Report) -> None:
 
     First the layers of encoder and decoders, which are alike and soon compiled, then the whole.
     """
-    config, size = _configs(report)[0], _rounds(report)[0][0]
+    config, size = configs(report)[0], _rounds(report)[0][0]
     name = f'{config.name} {size[0]}x{size[1]}'
     for what in ('layers', 'whole'):
         report.attempt(f'{name}, {what}', lambda w=what: _compiled(config, size, w, report))
@@ -73,7 +74,8 @@ def _rounds(report: Report) -> Sequence[tuple[Size, Forms]]:
     return (((64, 96), (('float32', KERNEL),)),) if report.dry_run else ROUNDS
 
 
-def _configs(report: Report) -> Sequence[ModelConfig]:
+def configs(report: Report) -> Sequence[ModelConfig]:
+    """Return the networks to time, smallest first."""
     if report.dry_run:
         few = {'encoder_layers': 1, 'pose_layers': 1, 'joint_layers': 1, 'num_queries': 4}
         return (replace(R50, backbone='resnet18', **few),)
@@ -87,7 +89,8 @@ def _size(model: PaveNet, run: Run) -> Facts:
     }
 
 
-def _network(config: ModelConfig, report: Report) -> PaveNet:
+def make_network(config: ModelConfig, report: Report) -> PaveNet:
+    """Build one with random weights, always the same, on the report's device."""
     torch.manual_seed(0)
     return PaveNet(config).eval().requires_grad_(False).to(report.device)
 
@@ -123,16 +126,16 @@ def _latency(run: Run, report: Report) -> Facts:
 
 def _compiled(config: ModelConfig, size: Size, what: str, report: Report) -> Facts:
     torch._dynamo.reset()
-    model = _network(config, report)
+    model = make_network(config, report)
     run = _window(model, size, report)
     layers = [x for x in model.modules() if isinstance(x, EncoderLayer | DecoderLayer)]
     for module in layers if what == 'layers' else [model]:
         module.compile(backend='eager' if report.dry_run else 'inductor')
     began = time.perf_counter()
-    with _precision('float32' if report.dry_run else 'float16'):
+    with in_precision('float32' if report.dry_run else 'float16'):
         run()
         seconds = time.perf_counter() - began
-        with _constants_kept() if what == 'layers' else contextlib.nullcontext():
+        with constants_kept() if what == 'layers' else contextlib.nullcontext():
             return {'compile_seconds': seconds, **_latency(run, report)}
 
 
@@ -150,7 +153,7 @@ def _profile(run: Run) -> Facts:
     from torch.profiler import ProfilerActivity, profile
 
     activities = [ProfilerActivity.CPU, ProfilerActivity.CUDA]
-    with _precision('float16'):
+    with in_precision('float16'):
         run()
         with profile(activities=activities) as profiled:
             run()
@@ -169,12 +172,15 @@ def _profile(run: Run) -> Facts:
 
 
 @contextlib.contextmanager
-def _precision(name: str) -> Iterator[None]:
+def in_precision(name: str) -> Iterator[None]:
+    """Compute in float32, tf32, float16 by autocast, or `TUNED`."""
     torch.backends.cuda.matmul.allow_tf32 = name == 'tf32'
     torch.backends.cudnn.allow_tf32 = name == 'tf32'
+    torch.backends.cudnn.benchmark = name == TUNED
     with torch.autocast('cuda', torch.float16, enabled=name == 'float16'):
         yield
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.benchmark = False
 
 
 @contextlib.contextmanager
@@ -190,7 +196,7 @@ def _form(name: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _constants_kept() -> Iterator[None]:
+def constants_kept() -> Iterator[None]:
     """Make a small constant once: a CUDA graph copies only from pinned memory that stays."""
     make = torch.tensor
     kept: dict[str, torch.Tensor] = {}

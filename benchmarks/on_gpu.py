@@ -51,11 +51,12 @@ PARTS = {
     'timing': Part('kernel_timing', 80),
     'peers': Part('kernel_timing', 20),
     'counters': Part('kernel_counters', 30),
+    'stream': Part('kernel_stream', 30),
     'models': Part('kernel_in_model', 140),
     'compiled': Part('kernel_in_model', 120),
     'sanitize': Part('kernel_check', 60),
 }
-UNDISTURBED = ('timing', 'peers', 'models', 'compiled', 'counters')
+UNDISTURBED = ('timing', 'peers', 'stream', 'models', 'compiled', 'counters')
 Facts = dict[str, Any]
 
 

@@ -40,7 +40,8 @@ class Stream:
 def time_in_graphs(model: PoseModel) -> list[float]:
     """Let every graph of a model add its time to the list returned."""
     spent: list[float] = []
-    for block in (model.spatial_encoder, model.pose_decoder, model.joint_decoder):
+    blocks = (model.spatial_encoder, model.pose_decoder, model.joint_decoder)
+    for block in (block for block in blocks if block is not None):
         block.graph = Timed(block.graph, spent)  # type: ignore[assignment]
     return spent
 

@@ -53,12 +53,16 @@ class StageClock:
     def __init__(self, model: PoseModel) -> None:
         self.model = copy(model)
         self._spent: dict[str, float] = {}
-        for stage, part in zip(STAGES, PARTS, strict=False):
+        parts = {
+            s: p for s, p in zip(STAGES, PARTS, strict=False) if getattr(model, p) is not None
+        }
+        for stage, part in parts.items():
             setattr(self.model, part, self._timed(stage, getattr(model, part)))
+        self._stages = (*parts, STAGES[-1])
 
     def time(self, run: Callable[[], object]) -> dict[str, float]:
         """Return the milliseconds of each stage of one frame, and of all of it."""
-        self._spent = dict.fromkeys(STAGES, 0.0)
+        self._spent = dict.fromkeys(self._stages, 0.0)
         began = time.perf_counter()
         run()
         whole = 1e3 * (time.perf_counter() - began)

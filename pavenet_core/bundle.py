@@ -10,7 +10,7 @@ from pavenet_core.postprocess_config import PAPER_POSTPROCESS, PostprocessConfig
 from pavenet_core.skeleton import Skeleton
 
 FORMAT = 1
-GRAPHS = ('spatial_encoder', 'pose_decoder', 'joint_decoder')
+GRAPHS = ('spatial_encoder', 'pose_decoder', 'joint_decoder')  # the last one may be left out
 KEY_FEATURES = ('query', 'reference_poses', 'valid_ratios')
 PEAK_FEATURES = ('query', 'reference_poses', 'logits', 'warmth')  # of each frame of a pyramid
 SHIPPED = Path(__file__).parent / 'bundles'
@@ -28,10 +28,12 @@ class BundleMetadata:
     num_frames        T, odd; the key frame is the middle one
     input_long_side   pixels of the resized image's longer side
     input_alignment   width and height are padded to multiples of this
+    num_joint_layers  0 without a joint decoder
     max_people        pose queries, so the most people that can come out
     postprocess       from the network's numbers to people
     frame_interval_s  time between frames in training
-    pyramid           all decoder layers read the same maps of a frame, and queries have scores
+    pyramid           all decoder layers read the same maps of a frame, queries have scores, and
+                      people are linked by likeness: an older frame may stand in for a later one
     pose_levels, joint_levels  which maps a decoder reads; all where empty
     """
 
@@ -69,6 +71,11 @@ class BundleMetadata:
         """Return the index of the frame whose people are asked for."""
         return self.num_frames // 2
 
+    @property
+    def graphs(self) -> tuple[str, ...]:
+        """Return which of `GRAPHS` the bundle has."""
+        return GRAPHS if self.num_joint_layers else GRAPHS[:-1]
+
     def to_json(self) -> dict[str, Any]:
         """Return plain values that `from_json` reads back."""
         return asdict(self)
@@ -103,12 +110,18 @@ def encoder_names(metadata: BundleMetadata) -> list[str]:
     return [*names, *dict.fromkeys(values)]
 
 
+def pose_decoder_outputs(metadata: BundleMetadata) -> list[str]:
+    """Return what the pose decoder gives; spreads only if no joint decoder follows to do so."""
+    return ['scores', 'poses', *(['sigmas'] if not metadata.num_joint_layers else [])]
+
+
 def value_names(kind: str, metadata: BundleMetadata) -> list[str]:
     """Return the names of a frame's value maps for one decoder, `pose` or `joint`."""
+    num_layers = metadata.num_pose_layers if kind == 'pose' else metadata.num_joint_layers
     if metadata.pyramid:
         chosen = metadata.pose_levels if kind == 'pose' else metadata.joint_levels
-        return [f'map.{level}' for level in chosen or range(metadata.num_levels)]
-    num_layers = metadata.num_pose_layers if kind == 'pose' else metadata.num_joint_layers
+        chosen = chosen or tuple(range(metadata.num_levels))
+        return [f'map.{level}' for level in chosen if num_layers]
     levels = range(metadata.num_levels)
     return [f'{kind}_value.{layer}.{level}' for layer in range(num_layers) for level in levels]
 
@@ -121,7 +134,7 @@ class Bundle:
     metadata: BundleMetadata
 
     def graph(self, name: str) -> Path:
-        """Return the file of one of `GRAPHS`."""
+        """Return the file of one of its graphs."""
         return self.path / f'{name}.onnx'
 
 
@@ -144,7 +157,7 @@ def load_bundle(name_or_path: str | Path) -> Bundle:
             f'bundles {shipped_bundles()}; make one with: pavenet export'
         )
     metadata = _read_metadata(path / 'metadata.json')
-    missing = [f'{name}.onnx' for name in GRAPHS if not (path / f'{name}.onnx').is_file()]
+    missing = [f'{name}.onnx' for name in metadata.graphs if not (path / f'{name}.onnx').is_file()]
     if missing:
         raise BundleError(f'{path} lacks {missing}; make it again with: pavenet export')
     return Bundle(path, metadata)

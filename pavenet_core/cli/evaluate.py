@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> None:
     _check(args)
     model = open_model(args)
     steps = {'step': args.frame_step, 'interval_s': args.interval}
-    neighbours = neighbours_of(args.window, model.metadata.num_frames, **steps)
+    neighbours = neighbours_of(args.window, model.metadata, **steps)
     dataset = read_dataset(args.annotations, args.images)
     check_labels(dataset, model.metadata.skeleton, neighbours)
     poses = find_people(model, dataset, neighbours, args.score_threshold)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pavenet_core.bundle import (
-    GRAPHS,
     Bundle,
     BundleMetadata,
     load_bundle,
@@ -136,10 +135,11 @@ def _print_bundle(bundle: Bundle) -> None:
     facts = bundle.metadata.to_json()
     names = facts.pop('skeleton')['names']
     skeleton = bundle.metadata.skeleton
+    graphs = [bundle.graph(name) for name in bundle.metadata.graphs]
     facts |= {
         'skeleton': f'{skeleton.name}, {len(skeleton)} keypoints: {", ".join(names)}',
         'folder': bundle.path,
-        'size': f'{sum(bundle.graph(g).stat().st_size for g in GRAPHS) / 1e6:.1f} MB',
+        'size': f'{sum(graph.stat().st_size for graph in graphs) / 1e6:.1f} MB',
     }
     _print_facts(facts)
 

@@ -97,22 +97,34 @@ class Neighbours:
     step         from one frame of the window to the next, in frames of the clip
     interval_ns  the same in time, where it is given and the clip has stamps; the nearest frame
     lookahead    at most so many frames after the key frame are seen; None takes all T // 2
+    older        where none after the key frame may be seen, one from farther back stands in, as in
+                 the runtime's buffer for networks that link frames
 
-    Where a neighbour is missing the nearest frame of the clip stands in, at both ends, as in the
-    authors' readers and in the runtime's buffer.
+    Else where a neighbour is missing the nearest frame of the clip stands in, at both ends, as in
+    the authors' readers and in the runtime's buffer.
     """
 
     num_frames: int
     step: int = 1
     interval_ns: int | None = None
     lookahead: int | None = None
+    older: bool = False
 
     def indices(self, clip: Clip, key: int) -> tuple[int, ...]:
-        """Return the T indices of the window's frames in the clip, earliest first."""
+        """Return the T indices of the window's frames in the clip, the key frame in the middle."""
         half = self.num_frames // 2
+        offsets = list(range(-half, half + 1))
+        found = self._nearest(clip, key, offsets)
+        if not self.older:
+            return found
+        instead = self._nearest(clip, key, [-half - offset for offset in offsets])
+        pairs = zip(offsets, found, instead, strict=True)
+        return tuple(back if o > 0 and i == key else i for o, i, back in pairs)
+
+    def _nearest(self, clip: Clip, key: int, offsets: list[int]) -> tuple[int, ...]:
+        half, last = self.num_frames // 2, len(clip.files) - 1
         ahead = half if self.lookahead is None else min(self.lookahead, half)
-        offsets = [min(offset, ahead) for offset in range(-half, half + 1)]
-        last = len(clip.files) - 1
+        offsets = [min(offset, ahead) for offset in offsets]
         if self.interval_ns is None or clip.stamps_ns is None:
             return tuple(min(max(key + offset * self.step, 0), last) for offset in offsets)
         stamps = np.asarray(clip.stamps_ns)

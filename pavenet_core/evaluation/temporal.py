@@ -56,11 +56,11 @@ def compare_windows(
 
     Where a window repeats its key frame, as live, it repeats the degraded one.
     """
-    num_frames = model.metadata.num_frames
-    if num_frames == 1:
+    if model.metadata.num_frames == 1:
         raise ValueError(f'{model.metadata.name} sees one frame: there are no windows to compare')
     windows = {
-        name: neighbours_of(name, num_frames, step=step, interval_s=interval_s) for name in WINDOWS
+        name: neighbours_of(name, model.metadata, step=step, interval_s=interval_s)
+        for name in WINDOWS
     }
     encoder = ClipEncoder(model)
     found: dict[tuple[str, str], dict[int, Poses]] = {
@@ -69,15 +69,16 @@ def compare_windows(
     for place, frame in rising(dataset):
         clip, key = frame.clip, frame.index
         image = clip.read(key)
-        everything = windows['lookahead'].indices(clip, key)
+        indices = {name: neighbours.indices(clip, key) for name, neighbours in windows.items()}
+        everything = sorted({i for chosen in indices.values() for i in chosen})
         clean = dict(zip(everything, encoder.window(clip, everything), strict=True))
         keys = {CLEAN: clean[key]} | {
             change: encoder.encode(degrade(image, change, seed + place)) for change in CHANGES
         }
         for condition, key_frame in keys.items():
             seen = {**clean, key: key_frame}
-            for name, neighbours in windows.items():
-                window = [seen[index] for index in neighbours.indices(clip, key)]
+            for name, chosen in indices.items():
+                window = [seen[index] for index in chosen]
                 found[condition, name][place] = decode(model, window, 0.0)
     return [
         _row(condition, name, dataset, [poses[place] for place in range(len(dataset.frames))])

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from pavenet_core.bundle import BundleMetadata
 from pavenet_core.data.dataset import Clip, Dataset, LabelledFrame, Neighbours
 from pavenet_core.poses import Poses
 from pavenet_core.runtime import PoseModel
@@ -18,19 +19,25 @@ Image = NDArray[np.uint8]
 
 
 def neighbours_of(
-    window: str, num_frames: int, *, step: int = 1, interval_s: float | None = None
+    window: str, metadata: BundleMetadata, *, step: int = 1, interval_s: float | None = None
 ) -> Neighbours:
     """
-    Return which frames a key frame is seen with.
+    Return which frames a key frame is seen with, as the runtime does.
 
-    causal     the frames before it, and itself in place of those after, as live
+    causal     the frames before it, as live; in place of those after it older ones if the network
+               links frames, else itself
     lookahead  the frames before and after it
     still      itself T times
     """
     if window == 'still':
-        return Neighbours(num_frames, step=0)
-    interval_ns = None if interval_s is None else round(interval_s * 1e9)
-    return Neighbours(num_frames, step, interval_ns, lookahead=0 if window == 'causal' else None)
+        return Neighbours(metadata.num_frames, step=0)
+    return Neighbours(
+        metadata.num_frames,
+        step,
+        None if interval_s is None else round(interval_s * 1e9),
+        lookahead=0 if window == 'causal' else None,
+        older=metadata.pyramid,
+    )
 
 
 @dataclass(frozen=True)

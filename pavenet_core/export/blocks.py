@@ -49,14 +49,21 @@ class PoseDecoderGraph(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, keys: list[Tensor], values: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """Return scores (B, Q) and the poses of all frames (B, T, Q, K, 2)."""
+    def forward(self, keys: list[Tensor], values: list[Tensor]) -> tuple[Tensor, ...]:
+        """
+        Return scores (B, Q) and the poses of all frames (B, T, Q, K, 2).
+
+        Without a joint decoder also the spreads in the key frame (B, Q, K, 2).
+        """
         decoder, config = self.model.pose_decoder, self.model.config
         *frames, valid_ratios = keys
         queries = self._queries(frames)
         grouped = by_layer(values, config.num_frames, config.pose_layers, config.pyramid)
         layers, poses = decoder(queries, grouped, valid_ratios)
-        return layers[-1].class_logits.sigmoid(), poses
+        found = (layers[-1].class_logits.sigmoid(), poses)
+        if self.model.joint_decoder is not None:
+            return found
+        return (*found, layers[-1].sigmas if queries.sigmas is None else queries.sigmas)
 
     def _queries(self, tensors: list[Tensor]) -> Queries:
         link = self.model.peak_linking
@@ -77,35 +84,34 @@ class JointDecoderGraph(nn.Module):
         self, poses: Tensor, valid_ratios: Tensor, values: list[Tensor]
     ) -> tuple[Tensor, Tensor]:
         """Return keypoints and sigmas, both (B, P, K, 2)."""
-        _, decoder = decoders(self.model)
-        config = self.model.config
+        decoder, config = self.model.joint_decoder, self.model.config
+        assert decoder is not None
         grouped = by_layer(values, config.num_frames, config.joint_layers, config.pyramid)
         ratios = valid_ratios[:, None].expand(-1, config.num_frames, -1, -1)
         last = decoder(poses, grouped, ratios)[-1]
         return last.keypoints, last.sigmas
 
 
-def decoders(model: PaveNet) -> tuple[PoseDecoder, JointDecoder]:
-    """Return both decoders; raise `ValueError` for a network that can't be run frame by frame."""
+def decoders(model: PaveNet) -> list[PoseDecoder | JointDecoder]:
+    """Return the decoders; raise `ValueError` for a network that can't be run frame by frame."""
     config = model.config
     if config.spatiotemporal_encoder:
         raise ValueError(
             f'{config.name} cannot be exported: its spatiotemporal encoder mixes all frames, '
             'so that no frame could be encoded once and reused'
         )
-    temporal = config.temporal_pose_decoder and config.temporal_joint_decoder
-    if model.joint_decoder is None or not temporal:
+    if not (config.temporal_pose_decoder and config.temporal_joint_decoder):
         raise ValueError(
-            f'{config.name} cannot be exported: a bundle needs a pose decoder and a joint decoder '
-            'that read all frames; for one frame, choose num_frames 1'
+            f'{config.name} cannot be exported: a bundle needs decoders that read all frames; '
+            'for one frame, choose num_frames 1'
         )
-    return model.pose_decoder, model.joint_decoder
+    both = (model.pose_decoder, model.joint_decoder)
+    return [decoder for decoder in both if decoder is not None]
 
 
 def map_levels(model: PaveNet) -> list[int]:
     """Return the maps of a pyramid in the order in which decoders first ask for them."""
-    pose_decoder, joint_decoder = decoders(model)
-    return list(dict.fromkeys([*pose_decoder.levels, *joint_decoder.levels]))
+    return list(dict.fromkeys(level for decoder in decoders(model) for level in decoder.levels))
 
 
 def by_layer(

@@ -7,7 +7,13 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim
 
-from pavenet_core.bundle import BundleMetadata, encoder_names, query_inputs, value_names
+from pavenet_core.bundle import (
+    BundleMetadata,
+    encoder_names,
+    pose_decoder_outputs,
+    query_inputs,
+    value_names,
+)
 from pavenet_core.export.blocks import JointDecoderGraph, PoseDecoderGraph, SpatialEncoderGraph
 from pavenet_core.model import PaveNet
 
@@ -61,13 +67,13 @@ def run_example(model: PaveNet, metadata: BundleMetadata, size: tuple[int, int])
         kind: [frame[name] for frame in encoded for name in value_names(kind, metadata)]
         for kind in ('pose', 'joint')
     }
-    _, poses = PoseDecoderGraph(model)(keys, values['pose'])
+    _, poses, *_ = PoseDecoderGraph(model)(keys, values['pose'])
     ratios = encoded[metadata.key_frame]['valid_ratios']
     return Example(frames[0], valid, keys, values, poses, ratios)
 
 
 def example_graphs(model: PaveNet, metadata: BundleMetadata, size: tuple[int, int]) -> list[Graph]:
-    """Return the three blocks with their example tensors, names and free sizes."""
+    """Return the blocks with their example tensors, names and free sizes."""
     example = run_example(model, metadata, size)
     names = {kind: value_names(kind, metadata) for kind in ('pose', 'joint')}
     windows = {
@@ -78,6 +84,8 @@ def example_graphs(model: PaveNet, metadata: BundleMetadata, size: tuple[int, in
     cells = [(Dim(f'h{i}', min=2), Dim(f'w{i}', min=2)) for i in range(metadata.num_levels)]
     free = {}
     for kind, values in example.values.items():
+        if not values:
+            continue
         chosen = [cells[level] for level in model.config.levels(kind)]
         rows = values[0].ndim - 2
         free[kind] = [
@@ -87,7 +95,7 @@ def example_graphs(model: PaveNet, metadata: BundleMetadata, size: tuple[int, in
         ]
     step = metadata.input_alignment
     height, width = (step * Dim(f'{side}_steps', min=4, max=256) for side in ('h', 'w'))
-    return [
+    graphs = [
         Graph(
             'spatial_encoder',
             SpatialEncoderGraph(model),
@@ -101,15 +109,19 @@ def example_graphs(model: PaveNet, metadata: BundleMetadata, size: tuple[int, in
             PoseDecoderGraph(model),
             (example.keys, example.values['pose']),
             [*(name for name, _, _ in query_inputs(metadata)), *windows['pose']],
-            ['scores', 'poses'],
+            pose_decoder_outputs(metadata),
             ([{0: batch} for _ in example.keys], free['pose']),
         ),
-        Graph(
-            'joint_decoder',
-            JointDecoderGraph(model),
-            (example.poses[:, :, :PEOPLE], example.valid_ratios, example.values['joint']),
-            ['poses', 'valid_ratios', *windows['joint']],
-            ['keypoints', 'sigmas'],
-            ({0: batch, 2: Dim('people', min=1)}, {0: batch}, free['joint']),
-        ),
     ]
+    if model.joint_decoder is not None:
+        graphs.append(
+            Graph(
+                'joint_decoder',
+                JointDecoderGraph(model),
+                (example.poses[:, :, :PEOPLE], example.valid_ratios, example.values['joint']),
+                ['poses', 'valid_ratios', *windows['joint']],
+                ['keypoints', 'sigmas'],
+                ({0: batch, 2: Dim('people', min=1)}, {0: batch}, free['joint']),
+            )
+        )
+    return graphs

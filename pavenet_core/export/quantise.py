@@ -12,7 +12,7 @@ import onnx
 from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 
-from pavenet_core.bundle import GRAPHS, Bundle, BundleMetadata, save_metadata
+from pavenet_core.bundle import Bundle, BundleMetadata, save_metadata
 from pavenet_core.export.halve import halve
 from pavenet_core.runtime.preprocess import ImageFitter
 
@@ -54,6 +54,7 @@ def quantise_to_int8(
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
         )
+    spare_pooling(path / source.name)
     return _complete(bundle, path, 'int8', [source.name])
 
 
@@ -66,11 +67,11 @@ def convert_to_fp16(bundle: Bundle, path: Path) -> BundleMetadata:
     """
     _check(bundle, path)
     path.mkdir(parents=True, exist_ok=True)
-    for name in GRAPHS:
+    for name in bundle.metadata.graphs:
         model = onnx.load(bundle.graph(name))
         halve(model.graph, nodes_to_shrink(model.graph, FP16_SEEDS))
         onnx.save(model, path / f'{name}.onnx')
-    return _complete(bundle, path, 'fp16', [f'{name}.onnx' for name in GRAPHS])
+    return _complete(bundle, path, 'fp16', [f'{name}.onnx' for name in bundle.metadata.graphs])
 
 
 def nodes_to_shrink(graph: onnx.GraphProto, seeds: frozenset[str], within: str = '') -> list[str]:
@@ -90,6 +91,17 @@ def nodes_to_shrink(graph: onnx.GraphProto, seeds: frozenset[str], within: str =
             names.append(node.name)
             made.update(node.output)
     return names
+
+
+def spare_pooling(file: Path) -> None:
+    """Let average pooling read what it read before: in int8 it takes several times as long."""
+    model = onnx.load(file)
+    made = {output: node for node in model.graph.node for output in node.output}
+    for node in model.graph.node:
+        widened = made.get(node.input[0]) if node.op_type == 'AveragePool' else None
+        if widened is not None and widened.op_type == 'DequantizeLinear':
+            node.input[0] = made[widened.input[0]].input[0]
+    onnx.save(model, file)
 
 
 class _Calibration(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime is untyped

@@ -146,38 +146,44 @@ class DeformableAttention(nn.Module):
         values   of B windows
         returns  (B, Q, C)
         """
-        batch, queries, channels = query.shape
-        query = query.reshape(-1, channels)  # of tokens alone, ONNX makes one step with the bias
-        offsets = self.sampling_offsets(query).view(batch, queries, *self.shape, 2)
-        logits = self.attention_weights(query).view(batch, queries, *self.shape)
-        anchors, scales = anchors[:, :, :, None], scales[:, :, :, None]
         if isinstance(values, TokenValues):
-            mixed = ops.deformable_attention(
-                *values, anchors + scales * offsets, logits, softmax=True
-            )
+            mixed = self._mix_tokens(values, query, anchors, scales)
         else:
-            mixed = self._mix_maps(values, anchors, scales, offsets, logits)
+            mixed = self._mix_maps(values, *self._locations_and_weights(query, anchors, scales))
         return self.output_proj(mixed)
 
-    def _mix_maps(
-        self, maps: list[Tensor], anchors: Tensor, scales: Tensor, offsets: Tensor, logits: Tensor
+    def _mix_tokens(
+        self, values: TokenValues, query: Tensor, anchors: Tensor, scales: Tensor
     ) -> Tensor:
-        return deformable_attention(
-            maps, *self._locations_and_weights(anchors, scales, offsets, logits)
-        )
+        offsets = self.sampling_offsets(query).unflatten(2, (*self.shape, 2))
+        logits = self.attention_weights(query).unflatten(2, self.shape)
+        locations = anchors[:, :, :, None] + scales[:, :, :, None] * offsets
+        return ops.deformable_attention(*values, locations, logits, softmax=True)
+
+    def _mix_maps(self, maps: list[Tensor], locations: Tensor, weights: Tensor) -> Tensor:
+        return deformable_attention(maps, locations, weights)
 
     def _locations_and_weights(
-        self, anchors: Tensor, scales: Tensor, offsets: Tensor, logits: Tensor
+        self, query: Tensor, anchors: Tensor, scales: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Return (B, M, T*L, P, Q, 2), and (B, M, T*L, P, Q) that sum to 1 over T*L and P."""
-        batch, queries = logits.shape[:2]
+        """
+        Return (B, M, T*L, P, Q, 2), and (B, M, T*L, P, Q) that sum to 1 over T*L and P.
+
+        Queries come last from the start, (B, T, M, L, P, 2, Q): ONNX Runtime broadcasts long last
+        axes fast, and would turn a later transposition into products of two numbers at a time.
+        """
+        batch, queries = query.shape[:2]
         frames, heads, levels, points = self.shape
-        # ONNX Runtime broadcasts long last axes fast, so queries come last, and points, of which
-        # one scale is for all, before levels: (B, T, M, P, L, 2, Q).
-        anchors, scales, offsets = (
-            x.permute(0, 2, 3, 5, 4, 6, 1) for x in (anchors, scales, offsets)
-        )
-        locations = (anchors + scales * offsets).permute(0, 2, 1, 4, 3, 6, 5).flatten(2, 3)
-        logits = logits.permute(0, 3, 2, 4, 5, 1).reshape(batch, heads, -1, queries)
+        columns = query.transpose(1, 2)
+        offsets = _of_columns(self.sampling_offsets, columns).view(batch, *self.shape, 2, queries)
+        logits = _of_columns(self.attention_weights, columns).view(batch, *self.shape, queries)
+        anchors, scales = (x.permute(0, 2, 3, 4, 5, 1)[:, :, None] for x in (anchors, scales))
+        locations = (anchors + scales * offsets).permute(0, 2, 1, 3, 4, 6, 5).flatten(2, 3)
+        logits = logits.transpose(1, 2).reshape(batch, heads, -1, queries)
         weights = logits.softmax(2).view(batch, heads, frames * levels, points, queries)
         return locations, weights
+
+
+def _of_columns(layer: nn.Linear, columns: Tensor) -> Tensor:
+    """Return what a linear layer makes of columns (B, C, Q): (B, C', Q)."""
+    return torch.matmul(layer.weight, columns) + layer.bias[:, None]

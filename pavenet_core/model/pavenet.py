@@ -28,12 +28,14 @@ class PosesOfWindow(NamedTuple):
                peaks are not trained further
     layers     of each pose decoder layer, for the key frame
     poses      (B, T, Q, K, 2) the last layer's poses in every frame that the pose decoder reads
+    sigmas     (B, Q, K, 2) their spread in the key frame, if no joint decoder says more
     memory     of all B*T frames, window by window
     """
 
     proposals: PosePrediction | None
     layers: list[PosePrediction]
     poses: Tensor
+    sigmas: Tensor
     memory: Memory | PyramidMemory
 
 
@@ -70,8 +72,10 @@ class PaveNet(nn.Module):
         self.joint_decoder = JointDecoder(config) if config.joint_layers else None
         self.pixel_mean: Tensor
         self.pixel_std: Tensor
-        self.register_buffer('pixel_mean', torch.tensor(config.pixel_mean), persistent=False)
-        self.register_buffer('pixel_std', torch.tensor(config.pixel_std), persistent=False)
+        self.red_green_blue: Tensor
+        self.register_buffer('pixel_mean', by_channel(config.pixel_mean), persistent=False)
+        self.register_buffer('pixel_std', by_channel(config.pixel_std), persistent=False)
+        self.register_buffer('red_green_blue', torch.tensor([2, 1, 0]), persistent=False)
 
     @property
     def strides(self) -> list[int]:
@@ -98,13 +102,14 @@ class PaveNet(nn.Module):
         valid_sizes  (N, 2) height, width in pixels of the un-padded images
         returns      (N, 3, H, W) float
         """
-        # Channels first before any arithmetic, so that the long axes are the last.
-        x = images.permute(0, 3, 1, 2).flip(1).to(torch.float32)
-        x = (x - self.pixel_mean[:, None, None]) / self.pixel_std[:, None, None]
+        # Channels first before any arithmetic, so that the long axes are the last; whole planes
+        # change places, while they are bytes.
+        x = images.permute(0, 3, 1, 2).index_select(1, self.red_green_blue).to(torch.float32)
         valid_sizes = valid_sizes.to(x.device, non_blocking=True)
         rows = torch.arange(x.shape[2], device=x.device)[None] < valid_sizes[:, :1]
         columns = torch.arange(x.shape[3], device=x.device)[None] < valid_sizes[:, 1:]
-        return x * (rows[:, :, None] & columns[:, None])[:, None]
+        shown = (rows[:, :, None] & columns[:, None])[:, None]
+        return (x - self.pixel_mean) * (shown / self.pixel_std)
 
     def encode(self, images: Tensor, valid_sizes: Tensor) -> Memory | PyramidMemory:
         """
@@ -132,7 +137,8 @@ class PaveNet(nn.Module):
         proposals, queries = self._select(memory, key)
         values = self.window_values(self.pose_decoder, memory)
         layers, poses = self.pose_decoder(queries, values, key.valid_ratios)
-        return PosesOfWindow(proposals, layers, poses, memory)
+        sigmas = layers[-1].sigmas if queries.sigmas is None else queries.sigmas
+        return PosesOfWindow(proposals, layers, poses, sigmas, memory)
 
     def _select(
         self, memory: Memory | PyramidMemory, key: Memory | PyramidMemory
@@ -201,7 +207,7 @@ class PaveNet(nn.Module):
         frames = self.config.num_frames
         memory = self.encode(images.flatten(0, 1), valid_sizes.repeat_interleave(frames, 0))
         found = self.find_poses(memory)
-        last = found.layers[-1]
+        last = found.layers[-1]._replace(sigmas=found.sigmas)
         best = last.class_logits.topk(min(max_people, last.class_logits.shape[1]), 1).indices
         poses = PosePrediction(
             *(
@@ -213,3 +219,9 @@ class PaveNet(nn.Module):
         )
         joints = self.find_joints(found, best)
         return poses, joints[-1] if joints else JointPrediction(poses.poses, poses.sigmas)
+
+
+def by_channel(values: tuple[float, float, float]) -> Tensor:
+    """Return a pixel's constants, (3, 1, 1), or (1, 1, 1) of equal ones: less to compute with."""
+    distinct = values[:1] if len(set(values)) == 1 else values
+    return torch.tensor(distinct)[:, None, None]

@@ -11,8 +11,9 @@ LINKED = 0.3  # object keypoint similarity from which poses of two frames are on
 SEEN = 0.2  # score from which a person counts as known
 UNSEEN = 3  # one in so many peaks of a neighbour may add a person who is not known
 # Chosen on validation clips, key frames spoiled or left as they are (benchmarks/LOG.md).
-NEIGHBOUR_WEIGHT = 0.5  # of a neighbour's keypoint, when both are as warm
-KEY_SHARE = 0.4  # of the key frame in a person's score
+BEFORE = 0.5  # of a keypoint of a frame before the key frame, when both are as warm
+AFTER = 0.2  # of one that comes after it, in whose place live an older one stands
+KEY_SHARE = 0.3  # of the key frame in a person's score
 
 
 class PeakLinking(nn.Module):
@@ -33,73 +34,114 @@ class PeakLinking(nn.Module):
         self.variances: Tensor
         variances = (2 * torch.tensor(config.skeleton.sigmas)) ** 2
         self.register_buffer('variances', variances, persistent=False)
+        self.counts: Tensor
+        after = self.num_frames - 1 - self.key_frame
+        counts = torch.tensor([BEFORE] * self.key_frame + [AFTER] * after)[:, None]
+        self.register_buffer('counts', counts, persistent=False)
 
     def forward(self, frames: list[Peaks]) -> Queries:
         """Return the best Q queries of T frames, each of B windows; poses (B, T, Q, K, 2)."""
         key = frames[self.key_frame]
         if self.num_frames == 1:
-            return Queries(key.query, key.poses[:, None], key.logits)
-        everyone = key  # and whom only neighbours show, each once
-        for frame in frames[: self.key_frame] + frames[self.key_frame + 1 :]:
-            pair = zip(everyone, self._unseen(frame, everyone), strict=True)
-            everyone = Peaks(*(torch.cat(x, 1) for x in pair))
-        linked = [
-            self._link(everyone, frame) if t != self.key_frame else self._own(everyone)
-            for t, frame in enumerate(frames)
-        ]
-        poses, weights, scores = (torch.stack(x, 1) for x in zip(*linked, strict=True))
-        shares = torch.full((self.num_frames,), NEIGHBOUR_WEIGHT, device=poses.device)
-        shares[self.key_frame] = 1
-        weights = weights * shares[:, None, None]
-        total = weights.sum(1, keepdim=True)
-        mean = (poses * weights[..., None]).sum(1) / total[:, 0, :, :, None].clamp(min=1e-9)
-        mean = torch.where(total[:, 0, :, :, None] > 1e-9, mean, everyone.poses)
-        poses = torch.where((weights.sum(3) > 0)[..., None, None], poses, mean[:, None])
-        before, after = poses[:, : self.key_frame], poses[:, self.key_frame + 1 :]
-        poses = torch.cat([before, mean[:, None], after], 1)
-        return self._best(everyone, poses, self._logits(everyone.logits, scores))
+            return Queries(key.query, key.poses[:, None], key.logits, spread(key.warmth))
+        others = frames[: self.key_frame] + frames[self.key_frame + 1 :]
+        beside = Peaks(*(torch.cat(x, 1) for x in zip(*others, strict=True)))
+        everyone, alike = self._everyone(key, beside)
+        poses, weights, scores = self._link(everyone, beside, alike)
+        mean, warmth = self._mean(everyone, poses, weights, scores)
+        poses = torch.where((weights.sum(3) > 0)[..., None, None], poses, mean[:, :, None])
+        before, after = poses[:, :, : self.key_frame], poses[:, :, self.key_frame :]
+        poses = torch.cat([before, mean[:, :, None], after], 2)
+        logits, best = self._logits(everyone, scores).topk(self.num_queries, 1)
+        index = best[:, :, None, None, None].expand(-1, -1, *poses.shape[2:])
+        poses = poses.gather(1, index).transpose(1, 2)
+        chosen = everyone._replace(warmth=warmth).at(best)
+        return Queries(chosen.query, poses, logits, spread(chosen.warmth))
 
-    def _unseen(self, frame: Peaks, everyone: Peaks) -> Peaks:
-        """Return a neighbour's best peaks that are nobody known so far, others far last."""
-        alike = similarity(frame.poses, everyone.poses, self.variances)
-        known = (alike * (everyone.logits.sigmoid() > SEEN)[:, None]).amax(2) >= LINKED
-        logits = frame.logits + NO_PEAK * known
-        best = logits.topk(self.num_queries // UNSEEN, 1)
-        found = frame.at(best.indices)
-        return found._replace(logits=best.values)
-
-    def _own(self, everyone: Peaks) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the same as `_link` for the key frame, where those added are not."""
-        there = torch.arange(everyone.logits.shape[1], device=everyone.poses.device)
-        own = (there < self.num_queries)[None].to(everyone.poses.dtype)
-        scores = everyone.logits.sigmoid() * own
-        return everyone.poses, everyone.warmth.square() * own[..., None], scores
-
-    def _link(self, everyone: Peaks, frame: Peaks) -> tuple[Tensor, Tensor, Tensor]:
+    def _everyone(self, key: Peaks, beside: Peaks) -> tuple[Peaks, Tensor]:
         """
-        Return poses (B, N, K, 2) in a frame, how much they count (B, N, K), and scores (B, N).
+        Return the key frame's people and whom only neighbours show, each once.
+
+        beside   the peaks of all neighbours, M of them
+        returns  N peaks, and how similar each is to each of `beside`, (B, N, M)
+        """
+        alike = similarity(key.poses, beside.poses, self.variances)
+        sure = key.logits.sigmoid() > SEEN
+        known = (alike * sure[:, :, None]).amax(1) >= LINKED
+        lowered = beside.logits + NO_PEAK * known
+        best = lowered.topk((self.num_frames - 1) * (self.num_queries // UNSEEN), 1)
+        added = beside.at(best.indices)
+        alike_added = similarity(added.poses, beside.poses, self.variances)
+        among = alike_added.gather(2, best.indices[:, None].expand(-1, best.indices.shape[1], -1))
+        sure = best.values.sigmoid() > SEEN
+        # Best first: of two alike the one before stays.
+        twice = ((among * sure[:, None]).tril(-1) >= LINKED).any(2)
+        added = added._replace(logits=best.values + NO_PEAK * twice)
+        everyone = Peaks(*(torch.cat(x, 1) for x in zip(key, added, strict=True)))
+        return everyone, torch.cat([alike, alike_added], 1)
+
+    def _link(
+        self, everyone: Peaks, beside: Peaks, alike: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """
+        Return what each neighbour, F of them, shows of N people.
 
         Two are linked that choose each other: of several alike, a sure one is preferred.
+
+        returns  poses (B, N, F, K, 2), how much they count (B, N, F, K), and scores (B, N, F)
         """
-        alike = similarity(everyone.poses, frame.poses, self.variances)
-        ours, scores = (x.logits.sigmoid().clamp(min=1e-6) for x in (everyone, frame))
-        liked = alike * (ours[:, :, None] * scores[:, None]) ** 0.25
-        best = liked.argmax(2)
-        back = liked.argmax(1).gather(1, best)
-        mutual = back == torch.arange(best.shape[1], device=best.device)
-        linked = mutual & (alike.gather(2, best[..., None])[..., 0] > LINKED)
-        found = frame.at(best)
-        score = scores.gather(1, best) * linked
-        return found.poses, found.warmth.square() * linked[..., None], score
+        frames, peaks = self.num_frames - 1, beside.logits.shape[1] // (self.num_frames - 1)
+        ours, scores = (x.logits.sigmoid().clamp(min=1e-6) for x in (everyone, beside))
+        liked = alike * ours[:, :, None] ** 0.25 * scores[:, None] ** 0.25
+        liked = liked.unflatten(2, (frames, peaks))
+        best = liked.argmax(3)  # (B, N, F)
+        back = liked.argmax(1).gather(2, best.transpose(1, 2)).transpose(1, 2)
+        mutual = back == torch.arange(best.shape[1], device=best.device)[:, None]
+        best = (best + peaks * torch.arange(frames, device=best.device)).flatten(1)
+        likeness = alike.gather(2, best.unflatten(1, (-1, frames)))
+        linked = mutual & (likeness > LINKED)
+        found = beside.at(best)
+        weights = found.warmth.square().unflatten(1, (-1, frames)) * linked[..., None]
+        score = scores.gather(1, best).unflatten(1, (-1, frames)) * linked
+        return found.poses.unflatten(1, (-1, frames)), self.counts * weights, score
 
-    def _logits(self, own: Tensor, scores: Tensor) -> Tensor:
-        """Mix the scores (B, T, N) of all frames; no peak stays none, whoever is beside it."""
-        share = (1 - KEY_SHARE) / (self.num_frames - 1)
-        mixed = share * scores.sum(1) + (KEY_SHARE - share) * scores[:, self.key_frame]
-        return torch.where(own < NO_PEAK / 2, own, torch.logit(mixed, 1e-6))
+    def _mean(
+        self, everyone: Peaks, poses: Tensor, weights: Tensor, scores: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """
+        See the key frame with what `_link` found in its neighbours.
 
-    def _best(self, everyone: Peaks, poses: Tensor, logits: Tensor) -> Queries:
-        logits, best = logits.topk(self.num_queries, 1)
-        query = everyone.at(best).query
-        index = best[:, None, :, None, None].expand(-1, poses.shape[1], -1, *poses.shape[3:])
-        return Queries(query, poses.gather(2, index), logits)
+        returns  poses (B, N, K, 2), and how warm each keypoint is (B, N, K), of the frames that
+                 show the person
+        """
+        there = self._in_key_frame(everyone)
+        own = everyone.warmth.square() * there[..., None]
+        total = own + weights.sum(2)
+        mean = everyone.poses * own[..., None] + (poses * weights[..., None]).sum(2)
+        known = (total > 1e-9)[..., None]
+        mean = torch.where(known, mean / total[..., None].clamp(min=1e-9), everyone.poses)
+        counted = there + ((scores > 0) * self.counts[:, 0]).sum(2)
+        return mean, (total / counted[..., None].clamp(min=1e-9)).sqrt()
+
+    def _in_key_frame(self, everyone: Peaks) -> Tensor:
+        """Return 1 for the key frame's own peaks and 0 for those added, (1, N)."""
+        there = torch.arange(everyone.logits.shape[1], device=everyone.poses.device)
+        return (there < self.num_queries)[None].to(everyone.poses.dtype)
+
+    def _logits(self, everyone: Peaks, scores: Tensor) -> Tensor:
+        """Mix the neighbours' scores (B, N, F) with its own; no peak stays none."""
+        own = everyone.logits.sigmoid() * self._in_key_frame(everyone)
+        mixed = KEY_SHARE * own + (1 - KEY_SHARE) / (self.num_frames - 1) * scores.sum(2)
+        there = everyone.logits >= NO_PEAK / 2
+        return torch.where(there, torch.logit(mixed, 1e-6), everyone.logits)
+
+
+def spread(warmth: Tensor) -> Tensor:
+    """
+    Return the spread that stands for a keypoint's score (B, N, K) to whoever reads the network.
+
+    The runtime has the score back by the authors' formula, (1 - exp(-0.2 / sigma)) of both axes.
+    """
+    of_axis = warmth.clamp(0, 1).sqrt().clamp(1e-4, 1 - 1e-4)
+    sigmas = -0.2 / torch.log(1 - of_axis)
+    return sigmas[..., None].expand(*warmth.shape, 2)

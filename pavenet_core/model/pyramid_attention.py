@@ -30,13 +30,10 @@ class PyramidAttention(DeformableAttention):
             nn.Linear(inputs, channels, bias=False) for inputs in channels_in
         )
 
-    def _mix_maps(
-        self, maps: list[Tensor], anchors: Tensor, scales: Tensor, offsets: Tensor, logits: Tensor
-    ) -> Tensor:
+    def _mix_maps(self, maps: list[Tensor], locations: Tensor, weights: Tensor) -> Tensor:
         """Return (B, Q, C) of maps [(B, C_l, h_l, w_l)] * T*L, frame by frame."""
-        batch, queries = logits.shape[:2]
+        batch, queries = weights.shape[0], weights.shape[4]
         frames, heads, levels, points = self.shape
-        locations, weights = self._locations_and_weights(anchors, scales, offsets, logits)
         grids = (2 * locations - 1).transpose(1, 2).flatten(2, 3)  # (B, T*L, M*P, Q, 2)
         weights = weights.transpose(1, 2).flatten(2, 3)  # (B, T*L, M*P, Q)
         mixed: Tensor | None = None

@@ -19,11 +19,13 @@ class Queries(NamedTuple):
     query            (B, Q, C)
     reference_poses  (B, Q, K, 2) in [0, 1] of the valid picture, or of each frame (B, T, Q, K, 2)
     logits           (B, Q) scores that the decoder's are added to, where there are any
+    sigmas           (B, Q, K, 2) how sure the key frame's keypoints are, where that is known
     """
 
     query: Tensor
     reference_poses: Tensor
     logits: Tensor | None = None
+    sigmas: Tensor | None = None
 
 
 class QuerySelection(nn.Module):

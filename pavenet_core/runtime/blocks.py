@@ -11,6 +11,7 @@ from pavenet_core.bundle import (
     Bundle,
     BundleMetadata,
     encoder_names,
+    pose_decoder_outputs,
     query_inputs,
     value_names,
 )
@@ -47,20 +48,25 @@ class PoseDecoder:
         self.graph = OnnxGraph(
             bundle.graph('pose_decoder'),
             inputs=tuple(name for name, _, _ in self._feed),
-            outputs=('scores', 'poses'),
+            outputs=pose_decoder_outputs(bundle.metadata),
             config=config,
         )
+        self.graph.check_size('poses', axis=3, size=len(bundle.metadata.skeleton))
 
-    def __call__(self, window: Sequence[Features]) -> tuple[NDArray[Any], NDArray[Any]]:
+    def __call__(
+        self, window: Sequence[Features]
+    ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None]:
         """
         Ask every pose query for a person.
 
         scores  (Q,)             in [0, 1]
         poses   (1, T, Q, K, 2)  shares of the picture's width and height
+        sigmas  (Q, K, 2)        their spread in the key frame, if no joint decoder says so later
         """
         tensors = {name: window[frame][value] for name, frame, value in self._feed}
         found = self.graph(tensors)
-        return found['scores'].numpy()[0], found['poses'].numpy()
+        sigmas = found['sigmas'].numpy()[0] if 'sigmas' in found else None
+        return found['scores'].numpy()[0], found['poses'].numpy(), sigmas
 
 
 class JointDecoder:

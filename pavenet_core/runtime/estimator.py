@@ -72,6 +72,7 @@ class VideoPoseEstimator:
             lookahead=lookahead,
             interval_ns=None if frame_interval_s is None else round(frame_interval_s * 1e9),
             max_gap_ns=round(max_gap_s * 1e9),
+            older=self.metadata.pyramid,
         )
 
     @property

@@ -12,7 +12,7 @@ class Window(Generic[Value]):
     """
     One key frame and its neighbours.
 
-    stamps_ns   of the T frames, earliest first; the key frame's is the middle one
+    stamps_ns   of the T frames; the key frame's is the middle one
     values      theirs
     starts_run  the key frame is the first of its run
     """
@@ -47,6 +47,9 @@ class FeatureBuffer(Generic[Value]):
     run stands in. A key frame waits for `lookahead` more frames, or for the end of its run, and
     looks no further than those.
 
+    With `older`, where no frame after the key frame may be seen one from farther back stands in:
+    frames t-1, t, t-2 instead of t-1, t, t.
+
     Without `interval_ns` the neighbours are the frames just before and after the key frame; with
     it, those whose stamps are nearest to whole intervals away from it (the one closer to the key
     frame where two are as near).
@@ -55,9 +58,16 @@ class FeatureBuffer(Generic[Value]):
     """
 
     def __init__(
-        self, num_frames: int, *, lookahead: int, interval_ns: int | None, max_gap_ns: int
+        self,
+        num_frames: int,
+        *,
+        lookahead: int,
+        interval_ns: int | None,
+        max_gap_ns: int,
+        older: bool = False,
     ) -> None:
         self._half = num_frames // 2
+        self._older = older
         self._lookahead = lookahead
         self._interval_ns = interval_ns
         self._max_gap_ns = max_gap_ns
@@ -105,12 +115,18 @@ class FeatureBuffer(Generic[Value]):
 
     def _complete_next_key(self) -> None:
         offsets = range(-self._half, self._half + 1)
-        entries = [self._run[self._neighbour(offset)] for offset in offsets]
+        entries = [self._run[self._neighbour_or_older(offset)] for offset in offsets]
         stamps_ns = tuple(entry.stamp_ns for entry in entries)
         values = tuple(entry.value for entry in entries)
         self._ready.append(Window(stamps_ns, values, self._starts_run))
         self._next_key += 1
         self._starts_run = False
+
+    def _neighbour_or_older(self, offset: int) -> int:
+        found = self._neighbour(offset)
+        if self._older and found == self._next_key and offset > 0:
+            return self._neighbour(-self._half - offset)
+        return found
 
     def _neighbour(self, offset: int) -> int:
         """Return the index of the frame that stands `offset` places from the next key frame."""
@@ -127,6 +143,6 @@ class FeatureBuffer(Generic[Value]):
 
     def _forget_unreachable(self) -> None:
         # Later key frames want later neighbours, so nothing before this one's first is needed.
-        first = self._neighbour(-self._half)
+        first = self._neighbour(-self._half * (1 + self._older))
         del self._run[:first]
         self._next_key -= first

@@ -96,9 +96,12 @@ def _moves(poses: Poses, stamps_ns: Sequence[int], wanted_ns: Sequence[int]) -> 
     """
     assert poses.window_px is not None
     key = len(stamps_ns) // 2
-    # The frames up to the key frame; one that stands in for another is looked at once.
-    times_ns, back = np.unique(np.array(stamps_ns[key::-1]) - stamps_ns[key], return_index=True)
-    moves = poses.window_px[:, key - back] - poses.window_px[:, [key]]
+    # The frames up to the key frame's time, itself first; of one that stands in for another the
+    # first is looked at.
+    past = [key, *(i for i, stamp in enumerate(stamps_ns) if i != key and stamp <= stamps_ns[key])]
+    elapsed_ns = np.array([stamps_ns[i] - stamps_ns[key] for i in past])
+    times_ns, first = np.unique(elapsed_ns, return_index=True)
+    moves = poses.window_px[:, np.array(past)[first]] - poses.window_px[:, [key]]
     # Most were last answered at the same time.
     then_ns, when = np.unique(np.array(wanted_ns) - stamps_ns[key], return_inverse=True)
     shares = [np.interp(then_ns, times_ns, frame) for frame in np.eye(len(times_ns))]

@@ -16,7 +16,7 @@ from pavenet_core.runtime.session import PROVIDERS, OnnxGraph, SessionConfig
 
 class PoseModel:
     """
-    The three graphs of a bundle, opened.
+    The graphs of a bundle, opened; `joint_decoder` is None where it has none.
 
     model        name of a shipped bundle, or path of a bundle folder
     device       cpu, cuda, tensorrt, or auto for the best that is there
@@ -45,11 +45,14 @@ class PoseModel:
         self.fit = ImageFitter(bundle.metadata.input_long_side, bundle.metadata.input_alignment)
         self.spatial_encoder = SpatialEncoder(bundle, config)
         self.pose_decoder = PoseDecoder(bundle, config)
-        self.joint_decoder = JointDecoder(bundle, config)
+        self.joint_decoder = (
+            JointDecoder(bundle, config) if 'joint_decoder' in bundle.metadata.graphs else None
+        )
 
     @property
     def _graphs(self) -> tuple[OnnxGraph, ...]:
-        return (self.spatial_encoder.graph, self.pose_decoder.graph, self.joint_decoder.graph)
+        blocks = (self.spatial_encoder, self.pose_decoder, self.joint_decoder)
+        return tuple(block.graph for block in blocks if block is not None)
 
     @property
     def providers(self) -> tuple[str, ...]:
@@ -122,13 +125,17 @@ class PoseModel:
         """
         Find the people of a window's key frame.
 
-        window           T encoded frames, earliest first
+        window           T encoded frames, the key frame in the middle
         stamp_ns, size   of the key frame; width and height in pixels of the source picture
         """
-        scores, poses = self.pose_decoder(window)
+        scores, poses, sigmas = self.pose_decoder(window)
         people = select_people(scores, score_threshold, max_people)
         poses = poses.take(people, axis=2)
-        keypoints, sigmas = self.joint_decoder(window, poses)
+        if self.joint_decoder is None:
+            assert sigmas is not None
+            keypoints, sigmas = poses[0, self.metadata.key_frame], sigmas[people]
+        else:
+            keypoints, sigmas = self.joint_decoder(window, poses)
         return to_poses(
             stamp_ns,
             size,

@@ -28,12 +28,14 @@ class LossWeights:
 
     proposal_keypoint  of the proposals' keypoint terms, on top of the others; 1 as in the authors'
                        code, 0 as in the paper, which names the loss for the decoders only
+    quality            teach scores to foretell the OKS, instead of 1 for whoever is matched
     """
 
     classification: float = 0.5
     keypoint: float = 1.0
     proposal_keypoint: float = 1.0
     oks: float = 0.0
+    quality: bool = False
 
 
 AUTHORS_COSTS = MatchCosts()
@@ -156,10 +158,11 @@ class Criterion(nn.Module):
         ]
         keypoint_terms = self._keypoint_losses(pairs, flow)
         losses = {}
-        for prefix, stage, found, terms in zip(
-            prefixes, stages, matches, keypoint_terms, strict=True
+        for prefix, stage, found, pair, terms in zip(
+            prefixes, stages, matches, pairs, keypoint_terms, strict=True
         ):
-            loss = classification_loss(stage, targets, found)
+            oks = pair_oks(pair, self.keypoint_sigmas).detach() if self.weights.quality else None
+            loss = classification_loss(stage, targets, found, oks)
             losses[f'{prefix}loss_cls'] = self.weights.classification * loss
             losses |= {prefix + name: term for name, term in terms.items()}
         return losses
@@ -191,14 +194,25 @@ def gather_pairs(
 
 
 def classification_loss(
-    prediction: PosePrediction, targets: BatchTargets, matches: Matches
+    prediction: PosePrediction,
+    targets: BatchTargets,
+    matches: Matches,
+    quality: Tensor | None = None,
 ) -> Tensor:
-    """Return the focal loss per matched candidate; ignored regions cost nothing."""
+    """
+    Return the focal loss per matched candidate; ignored regions cost nothing.
+
+    quality  (n,) what the scores of the matched shall be, in [0, 1]; without it 1
+    """
     logits = prediction.class_logits.float()
-    matched = (matches.images, matches.candidates)
-    labels = torch.zeros_like(logits).index_put(matched, logits.new_ones(()))
-    counts = ~inside_ignored(prediction.poses.float(), targets.ignore_boxes) | (labels > 0)
-    return (focal_loss(logits, labels) * counts).sum() / _denominator(labels.sum())
+    at = (matches.images, matches.candidates)
+    matched = torch.zeros_like(logits).index_put(at, logits.new_ones(()))
+    counts = ~inside_ignored(prediction.poses.float(), targets.ignore_boxes) | (matched > 0)
+    if quality is None:
+        losses = focal_loss(logits, matched)
+    else:
+        losses = quality_focal_loss(logits, torch.zeros_like(logits).index_put(at, quality))
+    return (losses * counts).sum() / _denominator(matched.sum())
 
 
 def keypoint_losses(stages: Sequence[Pairs], flow: RealNvp) -> list[Tensor]:
@@ -220,10 +234,15 @@ def keypoint_losses(stages: Sequence[Pairs], flow: RealNvp) -> list[Tensor]:
 
 def oks_loss(pairs: Pairs, keypoint_sigmas: Tensor) -> Tensor:
     """Return the mean of 1 - OKS over the matched pairs."""
+    oks = pair_oks(pairs, keypoint_sigmas)
+    return (1 - oks).sum() / _denominator(oks.new_full((), len(oks)))
+
+
+def pair_oks(pairs: Pairs, keypoint_sigmas: Tensor) -> Tensor:
+    """Return the object keypoint similarity of each pair (n,)."""
     errors_px = (pairs.predicted - pairs.keypoints) * pairs.image_sizes.unsqueeze(1)
     squared_px = errors_px.square().sum(-1)
-    oks = object_keypoint_similarity(squared_px, pairs.visible, pairs.areas, keypoint_sigmas)
-    return (1 - oks).sum() / _denominator(oks.new_full((), len(oks)))
+    return object_keypoint_similarity(squared_px, pairs.visible, pairs.areas, keypoint_sigmas)
 
 
 def focal_loss(logits: Tensor, labels: Tensor) -> Tensor:
@@ -233,6 +252,12 @@ def focal_loss(logits: Tensor, labels: Tensor) -> Tensor:
     alpha = labels * 0.25 + (1 - labels) * 0.75
     entropy = functional.binary_cross_entropy_with_logits(logits, labels, reduction='none')
     return alpha * miss.square() * entropy
+
+
+def quality_focal_loss(logits: Tensor, quality: Tensor) -> Tensor:
+    """Return the focal loss of scores that shall be any number in [0, 1]: Li et al. 2020, QFL."""
+    entropy = functional.binary_cross_entropy_with_logits(logits, quality, reduction='none')
+    return (quality - logits.sigmoid()).square() * entropy
 
 
 @torch.no_grad()

@@ -250,7 +250,12 @@ class Trainer:
 
 def build_criterion(model: PaveNet, recipe: Recipe) -> Criterion:
     """Build a recipe's losses."""
-    weights = LossWeights(recipe.class_weight, recipe.keypoint_weight, oks=recipe.oks_weight)
+    weights = LossWeights(
+        recipe.class_weight,
+        recipe.keypoint_weight,
+        oks=recipe.oks_weight,
+        quality=recipe.quality,
+    )
     return Criterion(
         model.config.skeleton,
         weights,

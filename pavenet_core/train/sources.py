@@ -4,6 +4,7 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
+from pavenet_core.config import ModelConfig
 from pavenet_core.data.dataset import Dataset, Neighbours
 from pavenet_core.data.selection import for_training
 from pavenet_core.model import PaveNet
@@ -18,6 +19,11 @@ from pavenet_core.train.recipe import Recipe
 log = logging.getLogger(__name__)
 
 
+def neighbours_of(config: ModelConfig) -> Neighbours:
+    """Return which frames a network's key frames are seen with."""
+    return Neighbours(config.num_frames, older=config.pyramid)
+
+
 def make_source(
     dataset: Dataset, model: PaveNet, recipe: Recipe, processes: Processes, cache: Path
 ) -> Loader | CachedLoader:
@@ -25,9 +31,10 @@ def make_source(
     dataset = for_training(dataset)
     if recipe.augmentation == 'canvas' and recipe.shards:
         return cached_source(dataset, model, recipe, processes, cache)
+    neighbours = neighbours_of(model.config)
     if recipe.augmentation == 'canvas':
         return CanvasLoader(
-            CanvasMaker(dataset, Neighbours(model.config.num_frames)),
+            CanvasMaker(dataset, neighbours),
             batch=recipe.batch,
             alignment=model.config.input_alignment,
             seed=recipe.seed,
@@ -42,7 +49,7 @@ def make_source(
     return Loader(
         dataset,
         fitted(augmentation, recipe.longest) if recipe.longest else augmentation,
-        Neighbours(model.config.num_frames),
+        neighbours,
         batch=recipe.batch,
         alignment=model.config.input_alignment,
         seed=recipe.seed,
@@ -58,7 +65,7 @@ def cached_source(
     """Fill the cache, the processes sharing the work, and return what reads it."""
     if recipe.frozen != 'trunk':
         raise ValueError(f'cached features need a frozen trunk, but {recipe.name} trains it')
-    maker = CanvasMaker(dataset, Neighbours(model.config.num_frames))
+    maker = CanvasMaker(dataset, neighbours_of(model.config))
     shards = range(processes.rank, recipe.shards, processes.count)
     for path in fill_cache(cache, model, maker, shards):
         log.info('cached %s', path)

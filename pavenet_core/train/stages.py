@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pavenet_core.config import ModelConfig
-from pavenet_core.data.dataset import Dataset, Neighbours
+from pavenet_core.data.dataset import Dataset
 from pavenet_core.model.checkpoint import Weights, read_weights
 from pavenet_core.train.distributed import Processes
 from pavenet_core.train.loop import Trainer
 from pavenet_core.train.recipe import Recipe
 from pavenet_core.train.saved_run import write_file
-from pavenet_core.train.sources import make_source
+from pavenet_core.train.sources import make_source, neighbours_of
 from pavenet_core.train.start import RANDOM, start
 from pavenet_core.train.validate import Validation
 
@@ -79,8 +79,7 @@ def make_trainer(recipe: Recipe, data: StageData, run: Run, folder: Path) -> Tra
     )
     measure = None
     if data.validation is not None:
-        neighbours = Neighbours(model.config.num_frames)
-        measure = Validation(data.validation, neighbours, run.processes)
+        measure = Validation(data.validation, neighbours_of(model.config), run.processes)
     source = make_source(data.train, model, recipe, run.processes, run.cache)
     trainer = Trainer(model, recipe, source, folder, run.processes, measure)
     trainer.take_densities(densities)

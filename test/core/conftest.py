@@ -8,6 +8,7 @@ around, so that tests of the runtime need no torch and can read the window from 
     pose decoder   person q scores SCORES[q], or 0 if the key frame is black
                    its pose in frame t is that frame's brightness, except the last keypoint,
                    which is at (q + 1) / 10
+                   without a joint decoder, spreads are SPREADS
     joint decoder  keypoint t < T is at x = brightness of frame t by its own values,
                    y = brightness of frame t by the pose that came in; the others are as the
                    key frame's pose
@@ -77,12 +78,12 @@ class _GraphWriter:
         onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=9), path)
 
 
-def _write_encoder(path: Path) -> None:
+def _write_encoder(path: Path, values: list[str]) -> None:
     g = _GraphWriter()
     total = g.op('ReduceSum', g.op('Cast', 'image', to=TensorProto.FLOAT), keepdims=0)
     area = g.op('ReduceProd', 'valid_size', keepdims=0)
     brightness = g.op('Div', total, g.op('Mul', area, g.constant(3 * 255)))
-    for name in (*POSE_VALUES, *JOINT_VALUES):
+    for name in values:
         g.op('Reshape', brightness, g.constant([1] * 5, np.int64), output=name)
     lit = g.op('Min', g.op('Mul', brightness, g.constant(255)), g.constant(1))
     g.op('Mul', lit, g.constant(np.array(SCORES).reshape(1, Q, 1)), output='query')
@@ -91,11 +92,11 @@ def _write_encoder(path: Path) -> None:
     g.op('Identity', g.constant(np.ones((1, NUM_LEVELS, 2))), output='valid_ratios')
     outputs = {'query': [1, Q, 1], 'reference_poses': [1, Q, K, 2]}
     outputs |= {'valid_ratios': [1, NUM_LEVELS, 2]}
-    outputs |= {name: [1] * 5 for name in (*POSE_VALUES, *JOINT_VALUES)}
+    outputs |= {name: [1] * 5 for name in values}
     g.save(path, {'image': [1, 'H', 'W', 3], 'valid_size': [1, 2]}, outputs)
 
 
-def _write_pose_decoder(path: Path, num_frames: int) -> None:
+def _write_pose_decoder(path: Path, num_frames: int, is_last: bool) -> None:
     g = _GraphWriter()
     values = [[f'frame{t}.{name}' for name in POSE_VALUES] for t in range(num_frames)]
     g.op('Squeeze', 'query', g.constant([2], np.int64), output='scores')
@@ -111,7 +112,12 @@ def _write_pose_decoder(path: Path, num_frames: int) -> None:
     inputs = {'query': [1, Q, 1], 'reference_poses': [1, Q, K, 2]}
     inputs |= {'valid_ratios': [1, NUM_LEVELS, 2]}
     inputs |= {name: [1] * 5 for names in values for name in names}
-    g.save(path, inputs, {'scores': [1, Q], 'poses': [1, num_frames, Q, K, 2]})
+    outputs = {'scores': [1, Q], 'poses': [1, num_frames, Q, K, 2]}
+    if is_last:
+        outputs['sigmas'] = [1, Q, K, 2]
+        spread = np.broadcast_to(np.array(SPREADS), (1, Q, K, 2))
+        g.op('Identity', g.constant(spread), output='sigmas')
+    g.save(path, inputs, outputs)
 
 
 def _write_joint_decoder(path: Path, num_frames: int) -> None:
@@ -140,7 +146,9 @@ def _write_joint_decoder(path: Path, num_frames: int) -> None:
     g.save(path, inputs, {'keypoints': [1, 'P', K, 2], 'sigmas': [1, 'P', K, 2]})
 
 
-def write_stand_in(path: Path, num_frames: int = 3) -> Path:
+def write_stand_in(
+    path: Path, num_frames: int = 3, num_joint_layers: int = NUM_JOINT_LAYERS
+) -> Path:
     """Write the stand-in's bundle folder."""
     path.mkdir(parents=True, exist_ok=True)
     metadata = BundleMetadata(
@@ -152,14 +160,16 @@ def write_stand_in(path: Path, num_frames: int = 3) -> Path:
         input_alignment=16,
         num_levels=NUM_LEVELS,
         num_pose_layers=NUM_POSE_LAYERS,
-        num_joint_layers=NUM_JOINT_LAYERS,
+        num_joint_layers=num_joint_layers,
         max_people=Q,
         training={'images': 0},
     )
     save_metadata(path, metadata)
-    _write_encoder(path / 'spatial_encoder.onnx')
-    _write_pose_decoder(path / 'pose_decoder.onnx', num_frames)
-    _write_joint_decoder(path / 'joint_decoder.onnx', num_frames)
+    joint_values = JOINT_VALUES if num_joint_layers else []
+    _write_encoder(path / 'spatial_encoder.onnx', [*POSE_VALUES, *joint_values])
+    _write_pose_decoder(path / 'pose_decoder.onnx', num_frames, is_last=not num_joint_layers)
+    if num_joint_layers:
+        _write_joint_decoder(path / 'joint_decoder.onnx', num_frames)
     return path
 
 

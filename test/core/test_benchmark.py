@@ -1,4 +1,5 @@
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,14 @@ def test_exactly_as_many_people_are_decoded_whatever_is_seen(model: PoseModel) -
     black = np.zeros((24, 32, 3), np.uint8)  # where the stand-in sees nobody: scores of 0
     measure(model, {SMALL: lambda _: black}, (1, 2, 4), rounds=2, warm_up=0)
     assert decoded == [1, 2, 4] * 2
+
+
+def test_a_part_that_is_not_there_is_no_stage(
+    tmp_path: Path, write_bundle: Callable[..., Path]
+) -> None:
+    model = PoseModel(write_bundle(tmp_path, num_joint_layers=0))
+    (case,) = measure(model, {SMALL: drifting_picture(SMALL)}, (2,), rounds=2, warm_up=1)
+    assert list(case.times) == [s for s in (*STAGES, 'frame') if s != 'joint_decoder']
 
 
 def test_a_slow_part_is_found_in_its_own_stage(model: PoseModel) -> None:

@@ -8,7 +8,7 @@ from pavenet_core.bundle import load_bundle, save_metadata
 from pavenet_core.cli import info, main
 from pavenet_core.presets import PRESETS
 
-JOINT_PARAMETERS = 395_816  # of the compact network with three frames
+POSE_PARAMETERS = 1_153_433  # of the compact network with three frames
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def compact_like(write_bundle: Callable[..., Path], tmp_path: Path) -> Path:
     """Make a bundle that says it is the compact network, with five frames of another size."""
     from dataclasses import replace
 
-    path = write_bundle(tmp_path / 'bundle')
+    path = write_bundle(tmp_path / 'bundle', num_joint_layers=0)
     metadata = replace(
         load_bundle(path).metadata,
         name='compact',
@@ -25,7 +25,6 @@ def compact_like(write_bundle: Callable[..., Path], tmp_path: Path) -> Path:
         input_alignment=64,
         num_levels=8,
         num_pose_layers=1,
-        num_joint_layers=1,
         max_people=60,
     )
     save_metadata(path, metadata)
@@ -58,7 +57,7 @@ def test_a_shipped_bundle_of_a_presets_name_has_both(capsys: pytest.CaptureFixtu
     facts, table = printed(capsys, 'compact').split('\n\n')
     assert 'folder' in facts
     assert table.startswith('compact: T=3, pictures of 384x512, 60 queries, 20 people\n')
-    assert f'joint decoder (STJD)      {JOINT_PARAMETERS:,}' in table
+    assert f'pose decoder (STPD)     {POSE_PARAMETERS:,}' in table
 
 
 def test_the_table_is_of_the_bundles_frames_and_pictures(
@@ -126,13 +125,13 @@ def test_a_checkpoint_says_what_network_it_is(
     assert 'compact: T=1, pictures of 384x512' in printed(capsys, path)
 
 
-def test_the_joint_decoder_is_as_large_as_the_table_says(
+def test_the_pose_decoder_is_as_large_as_the_table_says(
     compact_like: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip('timm', reason='needs torch and timm')
     metadata = json.loads((compact_like / 'metadata.json').read_text())
     (compact_like / 'metadata.json').write_text(json.dumps({**metadata, 'num_frames': 3}))
-    assert f'joint decoder (STJD)      {JOINT_PARAMETERS:,}' in printed(capsys, compact_like)
+    assert f'pose decoder (STPD)     {POSE_PARAMETERS:,}' in printed(capsys, compact_like)
 
 
 def test_an_unknown_name_gets_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:

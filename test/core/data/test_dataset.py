@@ -24,6 +24,13 @@ FAST = Clip('walk', CLIP.files, stamps_ns=tuple(n * 20_000_000 for n in range(6)
         (Neighbours(3, lookahead=0), 2, (1, 2, 2)),
         (Neighbours(5, lookahead=1), 2, (0, 1, 2, 3, 3)),
         (Neighbours(3, interval_ns=40_000_000), 2, (1, 2, 3)),  # no stamps: by number
+        (Neighbours(3, lookahead=0, older=True), 3, (2, 3, 1)),
+        (Neighbours(3, lookahead=0, older=True), 1, (0, 1, 0)),
+        (Neighbours(3, older=True), 2, (1, 2, 3)),
+        (Neighbours(3, older=True), 5, (4, 5, 3)),
+        (Neighbours(5, lookahead=0, older=True), 4, (2, 3, 4, 1, 0)),
+        (Neighbours(5, lookahead=1, older=True), 3, (1, 2, 3, 4, 4)),
+        (Neighbours(3, step=0, older=True), 3, (3, 3, 3)),
     ],
 )
 def test_the_window_stays_inside_the_clip(
@@ -36,6 +43,7 @@ def test_with_stamps_the_window_goes_by_time() -> None:
     assert Neighbours(3, interval_ns=40_000_000).indices(FAST, 2) == (0, 2, 4)
     assert Neighbours(3, interval_ns=25_000_000).indices(FAST, 2) == (1, 2, 3)
     assert Neighbours(3, interval_ns=40_000_000).indices(FAST, 5) == (3, 5, 5)
+    assert Neighbours(3, interval_ns=40_000_000, older=True).indices(FAST, 5) == (3, 5, 1)
 
 
 def test_a_frame_is_read_as_stored(tmp_path: Path) -> None:

@@ -3,16 +3,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pavenet_core.data.dataset import Dataset
+from pavenet_core.data.dataset import Dataset, Neighbours
 from pavenet_core.evaluation.accuracy import check_labels, is_posetrack, measure
-from pavenet_core.evaluation.windows import neighbours_of
 from pavenet_core.poses import Poses
 from pavenet_core.postprocess_config import AUTHORS_POSTPROCESS, PAPER_POSTPROCESS
 from pavenet_core.skeleton import COCO17, POSETRACK15
 
 pytest.importorskip('pycocotools')
 
-CAUSAL = neighbours_of('causal', 3)
+CAUSAL = Neighbours(3, lookahead=0)
 
 
 def with_heads(dataset: Dataset) -> Dataset:
@@ -64,7 +63,7 @@ def test_labels_that_do_not_fit_are_refused_before_the_work(write_clip) -> None:
         check_labels(dataset, POSETRACK15, CAUSAL)
     with pytest.raises(ValueError, match='clip labels nobody in 0 pictures'):
         check_labels(replace(dataset, frames=()), COCO17, CAUSAL)
-    timed = neighbours_of('causal', 3, interval_s=0.04)
+    timed = replace(CAUSAL, interval_ns=40_000_000)
     with pytest.raises(ValueError, match='clip clip has no capture times'):
         check_labels(dataset, COCO17, timed)
     clip = replace(dataset.frames[0].clip, stamps_ns=(0, 40_000_000))

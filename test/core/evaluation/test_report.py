@@ -18,7 +18,7 @@ FACTS = ReportFacts('pavenet evaluate --model "<a & b>"', 'stand-in 1', 'causal'
 def evaluated(stand_in, write_clip):
     dataset = write_clip([50, 100, 150, 200] * 5, range(20))
     model = PoseModel(stand_in)
-    poses = find_people(model, dataset, neighbours_of('causal', 3))
+    poses = find_people(model, dataset, neighbours_of('causal', model.metadata))
     return dataset, poses, measure(dataset, poses, model.metadata.postprocess)
 
 

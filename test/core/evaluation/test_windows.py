@@ -23,13 +23,13 @@ def model(stand_in) -> PoseModel:
 )
 def test_a_window_sees_its_frames(window, seen, model, write_clip, read_window) -> None:
     dataset = write_clip(BRIGHTNESS, [0, 1, 4])
-    poses = find_people(model, dataset, neighbours_of(window, 3))
+    poses = find_people(model, dataset, neighbours_of(window, model.metadata))
     assert [read_window(people) for people in poses] == seen
 
 
 def test_frames_may_lie_apart(model, write_clip, read_window) -> None:
     dataset = write_clip(BRIGHTNESS, [2])
-    (people,) = find_people(model, dataset, neighbours_of('lookahead', 3, step=2))
+    (people,) = find_people(model, dataset, neighbours_of('lookahead', model.metadata, step=2))
     assert read_window(people) == [40, 120, 200]
 
 
@@ -42,6 +42,6 @@ def test_each_frame_is_encoded_once_and_answers_keep_the_datasets_order(
     monkeypatch.setattr(
         model, 'encode', lambda image: seen.append(image[0, 0, 0]) or encode(image)
     )
-    poses = find_people(model, mixed, neighbours_of('lookahead', 3))
+    poses = find_people(model, mixed, neighbours_of('lookahead', model.metadata))
     assert [read_window(people)[1] for people in poses] == [160, 100, 80, 120]
     assert sorted(int(value) for value in seen) == sorted([*BRIGHTNESS, 60, 100])

@@ -151,6 +151,8 @@ def test_of_a_pyramid_the_trunk_alone_is_int8(
     arrays = {made_by[node.input[1]].input[0] for node in rounded}
     assert len(arrays) == layers > 20 and all('backbone' in name for name in arrays)
     assert len(rounded) == 2 * layers, 'both scales'
+    pools = [[n.input[0] for n in g.node if n.op_type == 'AveragePool'] for g in (graph, before)]
+    assert pools[0] == pools[1] != [], 'the half size is made of the picture as it was'
     kept = {name: array for name, array in weights(before).items() if 'backbone' not in name}
     convolved = {name for n in before.node if n.op_type == 'Conv' for name in n.input[1:2]}
     assert convolved & kept.keys(), 'the neck and the heads have convolutions'

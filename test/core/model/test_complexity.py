@@ -195,7 +195,7 @@ def test_default_pictures_have_the_models_longer_side() -> None:
     assert default_size(PRESETS['compact']) == (384, 512)
 
 
-def test_a_pyramid_is_counted_on_both_scales_and_its_decoders_keep_nothing_of_a_frame() -> None:
+def test_a_pyramid_is_counted_on_both_scales_and_its_decoder_keeps_nothing_of_a_frame() -> None:
     modules = complexity(PRESETS['compact'], (384, 512)).modules
     # Of a cell of each stride, by inputs and outputs of its layers.
     cell = {
@@ -208,8 +208,7 @@ def test_a_pyramid_is_counted_on_both_scales_and_its_decoders_keep_nothing_of_a_
     by_hand = sum(area // stride**2 * cost for area in areas for stride, cost in cell.items())
     assert modules['neck'].frame == by_hand
     assert modules['spatial_encoder'].scratch == 0
-    for name in ('pose_decoder', 'joint_decoder'):
-        assert modules[name].frame == 0 < modules[name].window
+    assert modules['pose_decoder'].frame == 0 < modules['pose_decoder'].window
 
 
 @pytest.mark.parametrize('people', [0, 61])

@@ -6,9 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from pavenet_core.model.peak_linking import KEY_SHARE, NEIGHBOUR_WEIGHT, PeakLinking
+from pavenet_core.model.peak_linking import AFTER, BEFORE, KEY_SHARE, PeakLinking, spread
 from pavenet_core.model.peak_selection import NO_PEAK, Peaks
+from pavenet_core.model.query_selection import Queries
 from pavenet_core.presets import COMPACT
+from pavenet_core.runtime.postprocess import score_keypoints
 
 QUERIES, KEYPOINTS = 6, 17
 CONFIG = replace(COMPACT, num_queries=QUERIES)
@@ -59,7 +61,33 @@ def test_each_frame_has_the_pose_of_the_same_person_whatever_its_rank() -> None:
         first, key, last = queries.reference_poses[0, :, index]
         torch.testing.assert_close(first, person - 0.01)
         torch.testing.assert_close(last, person + 0.01)
-        torch.testing.assert_close(key, person)  # the mean of both sides
+        drawn = 0.01 * (AFTER - BEFORE) / (1 + BEFORE + AFTER)
+        torch.testing.assert_close(key, person + drawn)
+
+
+def scores_of(queries: Queries) -> Tensor:
+    """Return the keypoints' scores as the runtime reads them."""
+    assert queries.sigmas is not None
+    return torch.from_numpy(score_keypoints(queries.sigmas.numpy()))
+
+
+def test_a_spread_is_read_as_the_score_that_it_stands_for() -> None:
+    scores = torch.tensor([[[0.0, 0.01, 0.3, 0.77, 0.99, 1.0]]])
+    read = torch.from_numpy(score_keypoints(spread(scores).numpy()))
+    torch.testing.assert_close(read, scores, atol=3e-4, rtol=0)
+
+
+def test_a_keypoint_is_as_sure_as_it_is_warm_where_the_person_is_seen() -> None:
+    person, other = pose(0.3, 0.5), pose(0.7, 0.5)
+    alone = scores_of(LINK([frame((other, 0.9)), frame((person, 0.9)), frame((other, 0.9))]))
+    torch.testing.assert_close(alone[0, 0], torch.full((KEYPOINTS,), 0.8), atol=1e-3, rtol=0)
+    key = frame((person, 0.9))
+    key.warmth[0, 0, 9] = 0.0
+    seen = scores_of(LINK([frame((person, 0.9)), key, frame((person, 0.9))]))
+    expected = 0.8 * ((BEFORE + AFTER) / (1 + BEFORE + AFTER)) ** 0.5
+    assert float(seen[0, 0, 9]) == pytest.approx(expected, abs=1e-3)
+    still = PeakLinking(CONFIG.with_frames(1))([key])
+    torch.testing.assert_close(scores_of(still)[0, 0], key.warmth[0, 0], atol=1e-3, rtol=0)
 
 
 def test_two_people_are_not_linked_with_one_pose() -> None:
@@ -78,7 +106,7 @@ def test_a_keypoint_that_the_key_frame_does_not_show_comes_from_its_neighbours()
     queries = LINK([frame((person, 0.9)), key, frame((person, 0.9))])
     torch.testing.assert_close(queries.reference_poses[0, 1, 0], person)
     sure = LINK([frame((person, 0.9)), frame((wrong, 0.9)), frame((person, 0.9))])
-    share = 1 / (1 + 2 * NEIGHBOUR_WEIGHT)  # of the key frame, all as warm
+    share = 1 / (1 + BEFORE + AFTER)  # of the key frame, all as warm
     expected = share * wrong[9] + (1 - share) * person[9]
     torch.testing.assert_close(sure.reference_poses[0, 1, 0, 9], expected)
 

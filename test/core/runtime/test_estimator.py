@@ -299,6 +299,7 @@ def test_a_missing_graph_is_named(tmp_path: Path, write_bundle: Callable[..., Pa
         ('format', 99, 'format 99'),
         ('num_frames', 5, 'pose_decoder.onnx has other inputs'),
         ('num_joint_layers', 2, 'spatial_encoder.onnx has other outputs'),
+        ('num_joint_layers', 0, 'spatial_encoder.onnx has other outputs'),
     ],
 )
 def test_facts_that_the_graphs_contradict_are_refused(

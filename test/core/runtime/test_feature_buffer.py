@@ -17,10 +17,13 @@ Answers = list[tuple[int, tuple[int, ...]]]
 
 
 def make_buffer(
-    num_frames: int = 3, lookahead: int = 0, interval_ns: int | None = None
+    num_frames: int = 3,
+    lookahead: int = 0,
+    interval_ns: int | None = None,
+    older: bool = False,
 ) -> FeatureBuffer[int]:
     return FeatureBuffer(
-        num_frames, lookahead=lookahead, interval_ns=interval_ns, max_gap_ns=GAP_NS
+        num_frames, lookahead=lookahead, interval_ns=interval_ns, max_gap_ns=GAP_NS, older=older
     )
 
 
@@ -46,11 +49,14 @@ def steady(count: int, step_ms: int = 40) -> Video:
 
 
 def define_windows(
-    video: Video, num_frames: int, lookahead: int, interval_ns: int | None
+    video: Video, num_frames: int, lookahead: int, interval_ns: int | None, older: bool
 ) -> Answers:
     """Say in plain words, with all frames at hand, what the windows are."""
     return [
-        (video[run[place]][0], one_window(video, run, place, num_frames, lookahead, interval_ns))
+        (
+            video[run[place]][0],
+            one_window(video, run, place, num_frames, lookahead, interval_ns, older),
+        )
         for run in split_runs(video)
         for place in range(len(run))
     ]
@@ -77,18 +83,24 @@ def one_window(
     num_frames: int,
     lookahead: int,
     interval_ns: int | None,
+    older: bool,
 ) -> tuple[int, ...]:
     seen = run[: place + lookahead + 1]
-    window = []
-    for offset in range(-(num_frames // 2), num_frames // 2 + 1):
+
+    def at(offset: int) -> int:
         if interval_ns is None:
-            wanted = max(0, min(place + offset, len(seen) - 1))
-        else:
-            time = video[run[place]][0] + offset * interval_ns
-            distances = [abs(video[index][0] - time) for index in seen]
-            nearest = [i for i, d in enumerate(distances) if d == min(distances)]
-            wanted = min(nearest, key=lambda i: abs(i - place))
-        window.append(seen[wanted])
+            return max(0, min(place + offset, len(seen) - 1))
+        time = video[run[place]][0] + offset * interval_ns
+        distances = [abs(video[index][0] - time) for index in seen]
+        nearest = [i for i, d in enumerate(distances) if d == min(distances)]
+        return min(nearest, key=lambda i: abs(i - place))
+
+    half, window = num_frames // 2, []
+    for offset in range(-half, half + 1):
+        found = at(offset)
+        if older and offset > 0 and found == place:
+            found = at(-half - offset)
+        window.append(seen[found])
     return tuple(window)
 
 
@@ -122,16 +134,17 @@ def check_stamps(video: Video, windows: list[Window[int]]) -> None:
 
 @pytest.mark.parametrize('num_frames', [1, 3, 5, 7])
 @pytest.mark.parametrize('interval_ms', [None, 16, 40, 80])
+@pytest.mark.parametrize('older', [False, True])
 def test_any_video_gets_the_windows_of_the_definition(
-    num_frames: int, interval_ms: int | None
+    num_frames: int, interval_ms: int | None, older: bool
 ) -> None:
     interval_ns = None if interval_ms is None else interval_ms * MS
     rng = np.random.default_rng(7)
     for _ in range(60):
         video = random_video(rng)
         for lookahead in range(num_frames // 2 + 1):
-            answers = stream(make_buffer(num_frames, lookahead, interval_ns), video)
-            expected = define_windows(video, num_frames, lookahead, interval_ns)
+            answers = stream(make_buffer(num_frames, lookahead, interval_ns, older), video)
+            expected = define_windows(video, num_frames, lookahead, interval_ns, older)
             assert answered(answers) == expected
             check_stamps(video, [answer for answer in answers if answer])
             assert all(a is not None for a in answers[len(video) :])
@@ -159,6 +172,13 @@ def test_answers_never_come_later_than_that(lookahead: int) -> None:
 def test_without_lookahead_the_key_frame_stands_in_for_the_future() -> None:
     windows = [values for _, values in answered(stream(make_buffer(5), steady(4)))]
     assert windows == [(0, 0, 0, 0, 0), (0, 0, 1, 1, 1), (0, 1, 2, 2, 2), (1, 2, 3, 3, 3)]
+
+
+def test_an_older_frame_may_stand_in_for_the_future() -> None:
+    live = answered(stream(make_buffer(older=True), steady(4)))
+    assert [values for _, values in live] == [(0, 0, 0), (0, 1, 0), (1, 2, 0), (2, 3, 1)]
+    late = answered(stream(make_buffer(3, 1, older=True), steady(4)))
+    assert [values for _, values in late] == [(0, 0, 1), (0, 1, 2), (1, 2, 3), (2, 3, 1)]
 
 
 def test_with_full_lookahead_both_edges_are_repeated() -> None:
@@ -212,14 +232,19 @@ def test_of_two_frames_as_near_in_time_the_one_closer_to_the_key_frame_is_taken(
     assert windows[3][1] == (2, 3, 3)
 
 
-@pytest.mark.parametrize(('interval_ms', 'most'), [(None, 4), (40, 7)])
-def test_only_frames_that_a_window_can_need_are_kept(interval_ms: int | None, most: int) -> None:
+@pytest.mark.parametrize(
+    ('interval_ms', 'older', 'most'),
+    [(None, False, 4), (40, False, 7), (None, True, 6), (40, True, 11)],
+)
+def test_only_frames_that_a_window_can_need_are_kept(
+    interval_ms: int | None, older: bool, most: int
+) -> None:
     class Feature:
         pass
 
     interval_ns = None if interval_ms is None else interval_ms * MS
     buffer: FeatureBuffer[Feature] = FeatureBuffer(
-        5, lookahead=1, interval_ns=interval_ns, max_gap_ns=GAP_NS
+        5, lookahead=1, interval_ns=interval_ns, max_gap_ns=GAP_NS, older=older
     )
     alive: WeakSet[Feature] = WeakSet()
     for stamp_ns, size in steady(50, step_ms=20):

@@ -107,4 +107,4 @@ def test_of_the_shipped_model_a_small_part_comes_to_the_host(traffic: Traffic) -
     estimator.push(Frame(np.zeros((480, 640, 3), np.uint8), 0))
     come = sum(int(np.prod(shape)) for shape in traffic.to_host)
     kept = sum(int(np.prod(value.shape())) for value in traffic.reused.values()) / T
-    assert come < kept / 20
+    assert come < kept / 10

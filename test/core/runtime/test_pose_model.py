@@ -78,3 +78,31 @@ def test_engines_are_not_built_for_nothing(
         PoseModel(stand_in, device='cuda').build_engines([(64, 48)])
     with pytest.raises(ValueError, match=r'no folder .* set tensorrt_cache'):
         PoseModel(stand_in, device='tensorrt').build_engines([(64, 48)])
+
+
+def test_without_a_joint_decoder_the_pose_decoder_has_the_last_word(
+    tmp_path: Path, stand_in: Path, write_bundle: Callable[..., Path]
+) -> None:
+    model = PoseModel(write_bundle(tmp_path, num_joint_layers=0))
+    assert model.joint_decoder is None and model.providers == (CPU,)
+    model.warm_up((64, 48))
+    window = [model.encode(np.full((48, 64, 3), value, np.uint8)) for value in (51, 102, 204)]
+    limits = {'stamp_ns': 0, 'size': (64, 48), 'score_threshold': 0.3, 'max_people': 20}
+    poses = model.decode(window, **limits)
+    people = np.array([1, 3, 0])  # by score
+    np.testing.assert_allclose(poses.scores, [0.9, 0.7, 0.5], rtol=1e-5)
+    np.testing.assert_allclose(poses.keypoints_px[:, 0], [[25.6, 19.2]] * 3, rtol=1e-5)
+    ends = (people[:, None] + 1) / 10 * [64, 48]
+    np.testing.assert_allclose(poses.keypoints_px[:, -1], ends, rtol=1e-5)
+    other = PoseModel(stand_in)
+    refined = other.decode([other.encode(np.zeros((48, 64, 3), np.uint8) + 99)] * 3, **limits)
+    np.testing.assert_allclose(poses.keypoint_scores, refined.keypoint_scores, rtol=1e-5)
+
+
+def test_nobody_is_no_trouble_without_a_joint_decoder(
+    tmp_path: Path, write_bundle: Callable[..., Path]
+) -> None:
+    model = PoseModel(write_bundle(tmp_path, num_joint_layers=0))
+    window = [model.encode(np.zeros((48, 64, 3), np.uint8))] * 3
+    poses = model.decode(window, stamp_ns=0, size=(64, 48), score_threshold=0.3, max_people=20)
+    assert len(poses) == 0 and poses.keypoints_px.shape == (0, 17, 2)

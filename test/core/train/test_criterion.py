@@ -12,7 +12,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from pavenet_core.model.predictions import JointPrediction, PosePrediction
 from pavenet_core.skeleton import POSETRACK15
-from pavenet_core.train.criterion import Criterion, LossWeights, focal_loss, inside_ignored
+from pavenet_core.train.criterion import (
+    Criterion,
+    LossWeights,
+    focal_loss,
+    gather_pairs,
+    inside_ignored,
+    pair_oks,
+)
 from pavenet_core.train.flow import RealNvp, residual_nll
 from pavenet_core.train.matcher import Matches
 from pavenet_core.train.targets import BatchTargets, Targets
@@ -206,6 +213,31 @@ def test_oks_term_is_a_mean_over_people() -> None:
     assert losses['loss_oks'].item() == pytest.approx(2.0 * (0 + 1) / 2)
     extra = {'enc_loss_oks', 'd0.loss_oks', 'd1.loss_oks', 'loss_oks'}
     assert set(losses) == NAMES | extra | {'d0.loss_oks_refine', 'd1.loss_oks_refine'}
+
+
+def test_with_quality_a_score_that_is_the_oks_costs_nothing() -> None:
+    criterion = Criterion(POSETRACK15, LossWeights(quality=True))
+    step = Step([make_targets(5, 3), make_targets(6, 2)])
+    matches = step.matches(criterion)
+    last, found = step.layers[-1], matches[-1]
+    oks = pair_oks(
+        gather_pairs(last.poses, last.sigmas, step.people, found), criterion.keypoint_sigmas
+    )
+    at = (found.images, found.candidates)
+    perfect = torch.full_like(last.class_logits, -20.0).index_put(at, oks.logit(1e-6))
+    assert oks.min() > 0 and oks.max() < 1
+
+    def cost(logits: Tensor, weights: LossWeights) -> float:
+        criterion.weights = weights
+        layers = [*step.layers[:-1], last._replace(class_logits=logits)]
+        with torch.no_grad():
+            losses = criterion(step.proposals, layers, step.joints, step.people, matches)
+        return float(losses['loss_cls'])
+
+    quality = LossWeights(quality=True)
+    assert cost(perfect, quality) == pytest.approx(0, abs=1e-6)
+    assert cost(perfect + 1, quality) > 1e-4 and cost(perfect - 1, quality) > 1e-4
+    assert cost(perfect, LossWeights()) > 1e-2  # there the matched shall score 1
 
 
 def test_the_papers_loss_leaves_the_proposals_keypoints_out() -> None:

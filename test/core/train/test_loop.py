@@ -73,7 +73,7 @@ def assert_equal(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> None
 
 
 def test_the_loss_falls(make_tiny_model: Make, tmp_path: Path) -> None:
-    recipe = replace(QUICK, steps=15, rate=4e-3)
+    recipe = replace(QUICK, steps=15, rate=4e-3, keypoint_weight=0.5, oks_weight=3.0)
     run = Trainer(make_tiny_model(1), recipe, Dots(same=True), tmp_path, ALONE)
     batches = run.source.batches(0)
     losses = [float(run.update(batches)['loss']) for _ in range(15)]

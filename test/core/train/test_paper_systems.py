@@ -49,6 +49,8 @@ def untrained(config: ModelConfig) -> tuple[str, ...]:
     if config.pyramid:  # peaks are found with the weights that were given
         given = ('centre', 'guess', 'keypoint', 'offset')
         heads += [f'query_selection.{name}_head.' for name in given]
+        if 0 not in (*config.pose_levels, *config.joint_levels):  # so they alone read it
+            heads += ['neck.lateral4.', 'neck.topdown4.']
     return (*heads, 'backbone.trunk.stage4.2.fuse_layers.0.')
 
 
