@@ -34,4 +34,4 @@ def run(args: argparse.Namespace) -> None:
     model.config = replace(model.config, **{k: v for k, v in changes.items() if v is not None})
     facts = json.loads(args.card.read_text(encoding='utf-8')) if args.card else {}
     export_bundle(model, args.out, frame_interval_s=args.frame_interval, facts=facts)
-    print(f'{args.out}: three graphs, each equal to torch within the tolerance')
+    print(f'{args.out}: every graph is equal to torch within the tolerance')

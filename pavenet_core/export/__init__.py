@@ -1,4 +1,4 @@
-"""From a trained network to a bundle: three graphs, each proven against torch."""
+"""From a trained network to a bundle: its graphs, each proven against torch."""
 
 from pavenet_core.export.write import export_bundle
 

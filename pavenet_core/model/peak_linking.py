@@ -9,7 +9,7 @@ from pavenet_core.model.query_selection import Queries
 
 LINKED = 0.3  # object keypoint similarity from which poses of two frames are one person's
 SEEN = 0.2  # score from which a person counts as known
-UNSEEN = 3  # one in so many peaks of a neighbour may add a person who is not known
+UNSEEN = 3  # one in so many peaks of a frame may add a person who is not known
 # Chosen on validation clips, key frames spoiled or left as they are (benchmarks/LOG.md).
 BEFORE = 0.5  # of a keypoint of a frame before the key frame, when both are as warm
 AFTER = 0.2  # of one that comes after it, in whose place live an older one stands
@@ -23,7 +23,7 @@ class PeakLinking(nn.Module):
     Every frame has found its own peaks, once. A person of the key frame is linked with the most
     similar pose of each neighbour; a keypoint is the mean of all frames', each counting by how
     warm it is there, so that one that is blurred or hidden in the key frame comes from where it
-    is seen. A person whom only neighbours show becomes a query too. Nothing here is learned, and
+    is seen. A person whom only frames before it show becomes a query too. Nothing here is learned, and
     a window of equal frames gives what the one frame gives.
     """
 
@@ -60,16 +60,20 @@ class PeakLinking(nn.Module):
 
     def _everyone(self, key: Peaks, beside: Peaks) -> tuple[Peaks, Tensor]:
         """
-        Return the key frame's people and whom only neighbours show, each once.
+        Return the key frame's people and whom only frames before it show, each once.
 
-        beside   the peaks of all neighbours, M of them
+        A frame that comes after adds nobody: live an older one stands there, of which somebody
+        fast would be added a second time.
+
+        beside   the peaks of all neighbours, M of them, the frames before the key frame first
         returns  N peaks, and how similar each is to each of `beside`, (B, N, M)
         """
         alike = similarity(key.poses, beside.poses, self.variances)
         sure = key.logits.sigmoid() > SEEN
-        known = (alike * sure[:, :, None]).amax(1) >= LINKED
-        lowered = beside.logits + NO_PEAK * known
-        best = lowered.topk((self.num_frames - 1) * (self.num_queries // UNSEEN), 1)
+        before = self.key_frame * key.logits.shape[1]
+        known = (alike[:, :, :before] * sure[:, :, None]).amax(1) >= LINKED
+        lowered = beside.logits[:, :before] + NO_PEAK * known
+        best = lowered.topk(self.key_frame * (self.num_queries // UNSEEN), 1)
         added = beside.at(best.indices)
         alike_added = similarity(added.poses, beside.poses, self.variances)
         among = alike_added.gather(2, best.indices[:, None].expand(-1, best.indices.shape[1], -1))

@@ -1,7 +1,7 @@
 """
 A stand-in model whose answers tell which frames it saw.
 
-It honours the names and shapes of a real bundle, but its three graphs only hand brightness
+It honours the names and shapes of a real bundle, but its graphs only hand brightness
 around, so that tests of the runtime need no torch and can read the window from the poses:
 
     encoder        a frame's feature is its mean brightness in [0, 1]
