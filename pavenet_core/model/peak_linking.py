@@ -23,8 +23,8 @@ class PeakLinking(nn.Module):
     Every frame has found its own peaks, once. A person of the key frame is linked with the most
     similar pose of each neighbour; a keypoint is the mean of all frames', each counting by how
     warm it is there, so that one that is blurred or hidden in the key frame comes from where it
-    is seen. A person whom only frames before it show becomes a query too. Nothing here is learned, and
-    a window of equal frames gives what the one frame gives.
+    is seen. A person whom only frames before it show becomes a query too. Nothing here is
+    learned, and a window of equal frames gives what the one frame gives.
     """
 
     def __init__(self, config: ModelConfig) -> None:
