@@ -1,4 +1,4 @@
-"""Deformable attention of many queries on a CPU: bags of embeddings, nothing sampled is stored."""
+"""Deformable attention on a CPU, without gradients: bags of embeddings, no sample is stored."""
 
 from collections.abc import Iterator
 

@@ -131,6 +131,14 @@ def test_whom_only_neighbours_show_becomes_one_query() -> None:
     assert (queries.logits[0, 2:] < NO_PEAK / 2).all()
 
 
+def test_a_frame_after_the_key_frame_adds_nobody() -> None:
+    seen, later = pose(0.3, 0.5), pose(0.7, 0.5)
+    one = frame((seen, 0.9))
+    queries = LINK([one, one, frame((later, 0.9), (seen, 0.9))])
+    torch.testing.assert_close(queries.reference_poses[0, 1, 0], seen)
+    assert (queries.logits[0, 1:] < NO_PEAK / 2).all()
+
+
 def test_frames_that_show_nobody_give_nobody_in_numbers() -> None:
     queries = LINK([frame(warmth=0.0)] * 3)
     assert queries.reference_poses.isfinite().all() and (queries.logits < NO_PEAK / 2).all()
