@@ -54,7 +54,7 @@ def compare_windows(
     """
     Measure each window on clean and on degraded key frames, whose neighbours stay clean.
 
-    Where a window repeats its key frame, as live, it repeats the degraded one.
+    Where a window repeats its key frame it repeats the degraded one.
     """
     if model.metadata.num_frames == 1:
         raise ValueError(f'{model.metadata.name} sees one frame: there are no windows to compare')

@@ -84,6 +84,24 @@ def test_stream_equals_torch_on_whole_windows_and_encodes_once(
     assert spread > 0.5, 'the frames must differ, or the test shows nothing'
 
 
+def test_without_a_joint_decoder_the_stream_gives_torchs_poses(
+    make_tiny_model: Callable[..., PaveNet], tmp_path: Path
+) -> None:
+    model = make_tiny_model(joint_layers=0)
+    export_bundle(model, tmp_path)
+    assert not (tmp_path / 'joint_decoder.onnx').exists()
+    images = video(4, 130, 160)
+    estimator = VideoPoseEstimator(
+        tmp_path, score_threshold=0.0, max_people=PEOPLE, lookahead=1, num_threads=1
+    )
+    frames = [Frame(image, 40_000_000 * i) for i, image in enumerate(images)]
+    results = [poses for frame in frames if (poses := estimator.push(frame)) is not None]
+    results += estimator.flush()
+    for poses, (keypoints, scores) in zip(results, from_scratch(model, images), strict=True):
+        np.testing.assert_allclose(poses.scores, scores, atol=1e-4)
+        np.testing.assert_allclose(poses.keypoints_px, keypoints, atol=0.05)
+
+
 def test_bundle_tells_the_runtime_what_the_model_is(model: PaveNet, bundle: Path) -> None:
     metadata = load_bundle(bundle).metadata
     assert metadata.skeleton == model.config.skeleton
