@@ -7,29 +7,28 @@
 namespace pavenet {
 
 // Add a sample's part to the gradient of the values; return the derivatives of the dot product of
-// output gradient and sample, over this thread's channels: by weight, and by x and y in cells.
-template <typename T>
+// output gradient and sample, over this thread's N channels: by weight, and by x and y in cells.
+template <typename T, int N>
 __device__ Quad<Accumulator<T>> sample_gradient(const char* channels, Accumulator<T>* gradient,
                                                 const Problem& problem, int lanes,
                                                 const Sample<Accumulator<T>>& sample,
                                                 Accumulator<T> weight,
-                                                const Accumulator<T> (&upstream)[kVector<T>]) {
+                                                const Accumulator<T> (&upstream)[N]) {
   using A = Accumulator<T>;
-  uint4 bits[4];
+  Bits<T, N> bits[4] = {};
 #pragma unroll
   for (int k = 0; k < 4; ++k) {
     const int token = sample.corners.token[k];
-    bits[k] = make_uint4(0, 0, 0, 0);
-    if (token >= 0) bits[k] = read(channels, token, problem.token_bytes);
+    if (token >= 0) bits[k] = read<Bits<T, N>>(channels, token, problem.token_bytes);
   }
   A dot[4] = {0, 0, 0, 0};
 #pragma unroll
   for (int k = 0; k < 4; ++k) {
-    A x[kVector<T>];
+    A x[N];
     unpack<T>(bits[k], x);
-    for (int i = 0; i < kVector<T>; ++i) dot[k] += x[i] * upstream[i];
+    for (int i = 0; i < N; ++i) dot[k] += x[i] * upstream[i];
     const A share = weight * sample.share(k);
-    for (int i = 0; i < kVector<T>; ++i) x[i] = share * upstream[i];
+    for (int i = 0; i < N; ++i) x[i] = share * upstream[i];
     int token = sample.corners.token[k];
     merge(lanes, token, x);
     if (token >= 0) {
@@ -46,10 +45,11 @@ __device__ void accumulate(const Problem& problem, const Place& at, const T* ups
                            const Kept<Accumulator<T>>& kept) {
   using A = Accumulator<T>;
   const bool mine = at.active && channel < problem.channels;
-  A from[kVector<T>] = {};
+  A from[kGradientVector<T>] = {};
   if (mine) {
     const T* const begin = upstream + row_of(problem, at) + channel;
-    unpack<T>(read(reinterpret_cast<const char*>(begin), 0, 0), from);
+    using Own = Bits<T, kGradientVector<T>>;
+    unpack<T>(read<Own>(reinterpret_cast<const char*>(begin), 0, 0), from);
   }
   const char* const channels = head_of(problem, at, value) + channel * sizeof(T);
   A* const to = gradient_of<T>(problem, at, gradient) + channel;
@@ -85,8 +85,8 @@ __device__ void backward(const Problem& problem, const Schedule& cut, const T* u
     kept.sums[i] = {{0, 0, 0, 0}};
   }
   __syncwarp();
-  for (int first = 0; first < problem.channels; first += at.lanes * kVector<T>) {
-    const int channel = first + at.lane * kVector<T>;
+  for (int first = 0; first < problem.channels; first += at.lanes * kGradientVector<T>) {
+    const int channel = first + at.lane * kGradientVector<T>;
     accumulate<T>(problem, at, upstream, value, gradients.value, channel, kept);
   }
   __syncwarp();

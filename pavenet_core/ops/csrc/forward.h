@@ -33,7 +33,9 @@ __device__ void add_sample(const char* channels, int token_bytes,
   if (weighted.corners.token[0] < 0) return;
   uint4 bits[4];
 #pragma unroll
-  for (int k = 0; k < 4; ++k) bits[k] = read(channels, weighted.corners.token[k], token_bytes);
+  for (int k = 0; k < 4; ++k) {
+    bits[k] = read<uint4>(channels, weighted.corners.token[k], token_bytes);
+  }
 #pragma unroll
   for (int k = 0; k < 4; ++k) {
     Accumulator<T> x[kVector<T>];

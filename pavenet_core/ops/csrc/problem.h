@@ -13,7 +13,7 @@ constexpr int kMaxLevels = 16;
 constexpr int kMaxSamples = 1024;  // frames * levels * points
 constexpr int kWarp = 32;
 constexpr int kThreads = 128;  // of a block, at most
-constexpr int kVectorBytes = 16;  // what one thread reads at once
+constexpr int kVectorBytes = 16;  // what one thread reads or adds at once
 constexpr int kSharedBytes = 48 * 1024;
 
 struct Level {

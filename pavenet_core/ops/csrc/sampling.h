@@ -16,8 +16,26 @@ struct AccumulatorOf<double> {
 template <typename T>
 using Accumulator = typename AccumulatorOf<T>::type;
 
+// How many channels a thread has: forward as many as it reads in 16 bytes, backward as many as it
+// adds in 16 bytes, so that as many threads add in half precision as in float.
 template <typename T>
 constexpr int kVector = kVectorBytes / sizeof(T);
+template <typename T>
+constexpr int kGradientVector = kVectorBytes / sizeof(Accumulator<T>);
+
+// N channels as they are read, at once.
+template <int kBytes>
+struct BitsOf;
+template <>
+struct BitsOf<16> {
+  using type = uint4;
+};
+template <>
+struct BitsOf<8> {
+  using type = uint2;
+};
+template <typename T, int N>
+using Bits = typename BitsOf<N * sizeof(T)>::type;
 
 template <typename A>
 struct alignas(16) Quad {
@@ -163,10 +181,11 @@ __device__ Weighting<A> weighting(const Samples& samples, const Place& at, const
   return weighting;
 }
 
-// The 16 bytes of channels that a thread holds of one token.
-__device__ inline uint4 read(const char* channels, int token, int token_bytes) {
+// The channels that a thread has, of one token.
+template <typename B>
+__device__ B read(const char* channels, int token, int token_bytes) {
   const long long offset = static_cast<long long>(token) * token_bytes;
-  return __ldg(reinterpret_cast<const uint4*>(channels + offset));
+  return __ldg(reinterpret_cast<const B*>(channels + offset));
 }
 
 // Where the channels of a slot's head begin, in the values and in (B, Q, M, c).
@@ -179,11 +198,11 @@ __device__ inline long long row_of(const Problem& problem, const Place& at) {
   return (query * problem.heads + at.head) * problem.channels;
 }
 
-template <typename T>
-__device__ void unpack(const uint4& bits, Accumulator<T> (&channels)[kVector<T>]) {
-  T narrow[kVector<T>];
+template <typename T, int N>
+__device__ void unpack(const Bits<T, N>& bits, Accumulator<T> (&channels)[N]) {
+  T narrow[N];
   memcpy(narrow, &bits, sizeof(bits));
-  for (int i = 0; i < kVector<T>; ++i) channels[i] = widen(narrow[i]);
+  for (int i = 0; i < N; ++i) channels[i] = widen(narrow[i]);
 }
 
 template <typename T>

@@ -18,7 +18,8 @@ inline Schedule schedule(const Problem& problem, int element_bytes, int accumula
   cut.per_level = reciprocal(problem.points > 0 ? problem.points : 1);
   cut.per_frame = reciprocal(samples > 0 ? problem.levels * problem.points : 1);
 
-  const int vectors = problem.channels * element_bytes / kVectorBytes;
+  const int vector = kVectorBytes / (backward ? accumulator_bytes : element_bytes);
+  const int vectors = problem.channels / vector;
   while ((1 << cut.lane_bits) < vectors && (1 << cut.lane_bits) < kWarp) ++cut.lane_bits;
   cut.slot_bits = cut.lane_bits;
   // Few queries: share a slot's samples among more threads, at least four samples each.
