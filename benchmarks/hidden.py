@@ -10,6 +10,7 @@ nobody taken out, so that only people who are easily followed count.
 
 import argparse
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +18,10 @@ from timing import print_setting, print_table
 
 from pavenet_core.poses import UNKNOWN, Poses
 from pavenet_core.runtime import Identities, PoseModel, VideoPoseEstimator
+from pavenet_core.runtime.appearance import Looks
 from pavenet_core.video import open_sources
 
-Answer = tuple[Poses, tuple[int, ...]]  # and the stamps of its window's frames
+Answer = tuple[Poses, Sequence[int], Looks]  # the stamps are those of its window's frames
 BEFORE, AFTER = 4, 3  # frames around it in which the person must be followed
 OUTCOMES = ('kept', 'new', 'somebody else', 'taken over meanwhile')
 
@@ -31,9 +33,9 @@ class Recorder(Identities):
         super().__init__()
         self.answers: list[Answer] = []
 
-    def name(self, poses: Poses, stamps_ns: tuple[int, ...]) -> Poses:  # type: ignore[override]
+    def name(self, poses: Poses, stamps_ns: Sequence[int], looks: Looks) -> Poses:
         """Note the answer and leave it as it is."""
-        self.answers.append((poses, stamps_ns))
+        self.answers.append((poses, stamps_ns, looks))
         return poses
 
 
@@ -82,7 +84,7 @@ def outcome(video: list[Answer], known: list[list[int]], who: int, absent: slice
     """Take a person out of some frames; return who they are in the last one after them."""
     identities = Identities()
     named = []
-    for index, (poses, stamps_ns) in enumerate(video):
+    for index, (poses, stamps_ns, looks) in enumerate(video):
         if absent.start <= index < absent.stop:
             # With them go second answers, which have no id and would stand in for them.
             kept = [
@@ -90,8 +92,8 @@ def outcome(video: list[Answer], known: list[list[int]], who: int, absent: slice
                 for person, number in enumerate(known[index])
                 if number not in (who, UNKNOWN)
             ]
-            poses = poses.take(kept)
-        named.append(ids_of(identities.name(poses, stamps_ns)))
+            poses, looks = poses.take(kept), looks.take(kept)
+        named.append(ids_of(identities.name(poses, stamps_ns, looks)))
     if any(who in ids for ids in named[absent]):
         return 'taken over meanwhile'
     last = absent.stop + AFTER - 1

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from pavenet_core.bundle import BundleMetadata
 from pavenet_core.poses import Frame, Poses
+from pavenet_core.runtime.appearance import looks_of
 from pavenet_core.runtime.blocks import Features
 from pavenet_core.runtime.feature_buffer import FeatureBuffer, Window
 from pavenet_core.runtime.identities import Identities
@@ -19,6 +20,7 @@ from pavenet_core.runtime.pose_model import PoseModel
 class _Encoded:
     size: tuple[int, int]  # width and height of the source picture
     features: Features
+    picture: NDArray[np.uint8]  # as the encoder had it, for what people look like
 
 
 class VideoPoseEstimator:
@@ -106,9 +108,10 @@ class VideoPoseEstimator:
         self._buffer.reset()
 
     def _encode(self, image: NDArray[np.uint8]) -> _Encoded:
-        features = self._model.encode(image)
+        fitted = self._model.fit(image)
+        features = self._model.spatial_encoder(fitted)
         self.encodes += 1
-        return _Encoded((image.shape[1], image.shape[0]), features)
+        return _Encoded((image.shape[1], image.shape[0]), features, fitted.picture.copy())
 
     def _decode(self, window: Window[_Encoded]) -> Poses:
         poses = self._model.decode(
@@ -122,7 +125,9 @@ class VideoPoseEstimator:
             return poses
         if window.starts_run:
             self.identities.forget()
-        return self.identities.name(poses, window.stamps_ns)
+        key = window.key
+        looks = looks_of(key.picture, poses, key.size, self.metadata.skeleton.edges)
+        return self.identities.name(poses, window.stamps_ns, looks)
 
 
 def _check_people(score_threshold: float, max_people: int) -> None:

@@ -1,4 +1,4 @@
-"""Who is who from frame to frame, by where the network saw the same people before."""
+"""Who is who from frame to frame, by where the network saw people before, and by their looks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -7,21 +7,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pavenet_core.poses import UNKNOWN, Poses
+from pavenet_core.runtime.appearance import Looks
 
 # Distances are means over the keypoints, in sizes of the person (the root of its box's area).
 REACH = 0.6  # nobody is taken for a person who was farther away
 PACE = 2.0  # per second without an answer: so much farther somebody may be, and counts as being
 SAME = 0.15  # so close to a surer one it is the same person, answered twice
+# Differences of looks are those of `Looks.differences`.
+LOOKS = 0.1  # how far away somebody counts as being for each unit that they look different
+STRANGE = 15.0  # who looks so different is somebody else,
+CAUTION = 3.0  # or so much less different for each second without an answer
+NEW_LOOK = 0.2  # the share of each frame in what somebody known looks like
 
 Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class _Person:
-    """Somebody known, where and when last answered."""
+    """Somebody known: where and when last answered, and what they looked like lately."""
 
     points: Floats
     stamp_ns: int
+    looks: Looks  # of one
 
 
 class Identities:
@@ -35,37 +42,47 @@ class Identities:
     one of two answers for the same person remains without. Who was hidden is looked for where
     they were last seen, the wider the longer ago, and goes after those who were just there.
 
+    Where there is a choice, looks decide with the distance, and who looks like somebody else is
+    somebody else. Somebody just seen whom only one answer can be, and it nobody else, is followed
+    whatever they look like: light changes, and people turn round.
+
     forget_after_s  somebody missing so long after the last answer is somebody new afterwards
     """
 
-    def __init__(self, forget_after_s: float = 1.0) -> None:
+    def __init__(self, forget_after_s: float = 3.0) -> None:
         self._forget_after_ns = round(forget_after_s * 1e9)
         self._known: dict[int, _Person] = {}
+        self._last_ns = 0  # of the frame before
         self._given = 0
 
     def forget(self) -> None:
         """Take everybody of the following frames for somebody new."""
         self._known.clear()
 
-    def name(self, poses: Poses, stamps_ns: Sequence[int]) -> Poses:
+    def name(self, poses: Poses, stamps_ns: Sequence[int], looks: Looks) -> Poses:
         """
         Return the people with their ids.
 
         poses      best first, with `window_px` from the network
         stamps_ns  (T,)  of the window's frames
+        looks      of these people; of no limbs where only the place shall count
         """
         ids = np.full(len(poses), UNKNOWN, np.int64)
         people = _once_each(poses.extents)
-        for place, known in self._links(poses.take(people), stamps_ns):
+        looks = looks.take(people)
+        for place, known in self._links(poses.take(people), stamps_ns, looks):
             ids[people[place]] = known
         for person in people:
             if ids[person] == UNKNOWN:
                 self._given += 1
                 ids[person] = self._given
-        self._remember(ids[people].tolist(), poses.extents[people], poses.stamp_ns)
+        self._remember(ids[people].tolist(), poses.extents[people], looks, poses.stamp_ns)
+        self._last_ns = poses.stamp_ns
         return replace(poses, ids=ids)
 
-    def _links(self, poses: Poses, stamps_ns: Sequence[int]) -> list[tuple[int, int]]:
+    def _links(
+        self, poses: Poses, stamps_ns: Sequence[int], looks: Looks
+    ) -> list[tuple[int, int]]:
         """Return (index in the poses, id of the person known) of those taken for the same."""
         if not len(poses) or not self._known:
             return []
@@ -73,19 +90,63 @@ class Identities:
         was = poses.extents[:, None] + _moves(poses, stamps_ns, [p.stamp_ns for p in known])
         last = np.stack([person.points for person in known])
         distances = _distances(was, last, _sizes(poses.extents), _sizes(last))
-        unseen_s = np.array([poses.stamp_ns - person.stamp_ns for person in known]) * 1e-9
-        allowance = (PACE * unseen_s).astype(np.float32)
+        answered_ns = np.array([person.stamp_ns for person in known])
+        unseen_s = ((poses.stamp_ns - answered_ns) * 1e-9).astype(np.float32)
+        allowance = PACE * unseen_s
+        near = distances < REACH + allowance
+        penalties = _penalties(near, looks, _stack([p.looks for p in known]), unseen_s)
+        penalties[_without_choice(near) & (answered_ns == self._last_ns)] = 0
         ids = list(self._known)
-        return [(i, ids[j]) for i, j in nearest_pairs(distances, allowance)]
+        return [(i, ids[j]) for i, j in nearest_pairs(distances, allowance, penalties)]
 
-    def _remember(self, ids: list[int], points: Floats, stamp_ns: int) -> None:
+    def _remember(self, ids: list[int], points: Floats, looks: Looks, stamp_ns: int) -> None:
         kept = {
             known: person
             for known, person in self._known.items()
             if stamp_ns - person.stamp_ns <= self._forget_after_ns
         }
-        seen = {i: _Person(place, stamp_ns) for i, place in zip(ids, points, strict=True)}
-        self._known = kept | seen
+        if not ids:
+            self._known = kept
+            return
+        # Of somebody new the looks before are these, too.
+        before = [
+            self._known[i].looks if i in self._known else looks.take([index])
+            for index, i in enumerate(ids)
+        ]
+        lately = _stack(before).mixed_with(looks, NEW_LOOK)
+        self._known = kept | {
+            i: _Person(points[index], stamp_ns, lately.take([index]))
+            for index, i in enumerate(ids)
+        }
+
+
+def _stack(looks: Sequence[Looks]) -> Looks:
+    return Looks(
+        np.concatenate([one.colours for one in looks]),
+        np.concatenate([one.weights for one in looks]),
+    )
+
+
+def _penalties(near: NDArray[np.bool_], looks: Looks, known: Looks, unseen_s: Floats) -> Floats:
+    """
+    Return how far away people count as being for their looks, infinite for somebody else's.
+
+    near     (N, M) who may be whom by the place
+    looks    of N
+    known    of M
+    unseen_s (M,) since each was last answered
+    """
+    rows, columns = np.nonzero(near)
+    differences = looks.take(rows).differences(known.take(columns))
+    strange = differences >= STRANGE - CAUTION * unseen_s[columns]
+    penalties = np.zeros(near.shape, np.float32)
+    penalties[rows, columns] = np.where(strange, np.inf, LOOKS * differences)
+    return penalties
+
+
+def _without_choice(near: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return the pairs of which neither can be anybody else's."""
+    return np.asarray(near & (near.sum(1, keepdims=True) == 1) & (near.sum(0) == 1))
 
 
 def _moves(poses: Poses, stamps_ns: Sequence[int], wanted_ns: Sequence[int]) -> Floats:
@@ -138,15 +199,19 @@ def _once_each(points: Floats) -> list[int]:
     return kept
 
 
-def nearest_pairs(distances: Floats, allowance: Floats | float = 0) -> list[tuple[int, int]]:
+def nearest_pairs(
+    distances: Floats, allowance: Floats | float = 0, penalties: Floats | float = 0
+) -> list[tuple[int, int]]:
     """
     Return (row, column) of the pairs within reach, nearest first, each in one pair at most.
 
     distances  (N, M) in sizes of the person
     allowance  (M,) widens the reach, and is added to the distance in the order
+    penalties  (N, M) are added to the distance in the order; infinite ones forbid a pair
     """
-    rows, columns = np.nonzero(distances < REACH + allowance)
-    order = np.argsort((distances + allowance)[rows, columns], kind='stable')
+    orders = distances + allowance + penalties
+    rows, columns = np.nonzero((distances < REACH + allowance) & (orders < np.inf))
+    order = np.argsort(orders[rows, columns], kind='stable')
     pairs: dict[int, int] = {}
     taken: set[int] = set()
     for row, column in zip(rows[order].tolist(), columns[order].tolist(), strict=True):

@@ -19,6 +19,12 @@ class FittedImage:
     pixels: NDArray[np.uint8]
     valid_size: NDArray[np.float32]
 
+    @property
+    def picture(self) -> NDArray[np.uint8]:
+        """Return the picture without the padding, (height, width, 3)."""
+        height, width = self.valid_size[0].astype(int)
+        return self.pixels[0, :height, :width]
+
 
 class ImageFitter:
     """
