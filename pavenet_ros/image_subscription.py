@@ -21,6 +21,7 @@ class ImageSubscription:
     """
     Hand every image to the callback; at most one waits.
 
+    topic       as before remapping
     transport   raw, or compressed: then the topic is that of the raw images, after remapping,
                 with /compressed behind
     image_qos   reliable, best_effort, or auto: best effort while a publisher offers no more, from
@@ -40,11 +41,17 @@ class ImageSubscription:
         self._node = node
         self._callback = callback
         is_compressed = transport == 'compressed'
-        self.topic = str(node.resolve_topic_name(topic)) + '/compressed' * is_compressed
+        # Raw, the name stays as it is: one that is resolved here would be remapped twice.
+        self._name = f'{node.resolve_topic_name(topic)}/compressed' if is_compressed else topic
         self._type = CompressedImage if is_compressed else Image
         self._events = SubscriptionEventCallbacks(incompatible_qos=self._on_incompatible)
         self._image_qos = image_qos
         self._subscribe(BEST_EFFORT if image_qos == 'best_effort' else RELIABLE)
+
+    @property
+    def topic(self) -> str:
+        """Return the topic that is really subscribed to."""
+        return str(self._subscription.topic_name)
 
     def destroy(self) -> None:
         """Stop receiving."""
@@ -70,7 +77,7 @@ class ImageSubscription:
         return '; '.join([own, *(publishers or ['nobody publishes: check its name, or remap it'])])
 
     def _publishers(self) -> list[TopicEndpointInfo]:
-        return list(self._node.get_publishers_info_by_topic(self.topic))
+        return list(self._node.get_publishers_info_by_topic(self._name))
 
     @property
     def _type_name(self) -> str:
@@ -80,7 +87,7 @@ class ImageSubscription:
         self._reliability = reliability
         self._subscription = self._node.create_subscription(
             self._type,
-            self.topic,
+            self._name,
             self._callback,
             QoSProfile(depth=1, reliability=reliability),
             event_callbacks=self._events,
