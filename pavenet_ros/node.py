@@ -48,7 +48,8 @@ def logged(transition: Transition) -> Transition:
         try:
             return transition(node, state)
         except Exception:
-            node.get_logger().fatal(f'{transition.__name__} failed:\n{format_exc()}')
+            if node.context.ok():  # else it is Ctrl-C or SIGTERM that took the middleware away
+                node.get_logger().fatal(f'{transition.__name__} failed:\n{format_exc()}')
             raise
 
     return run
@@ -122,12 +123,14 @@ class PoseNode(LifecycleNode):
         self._release()
         return super().on_cleanup(state)
 
+    @logged
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop and release whatever there is; SUCCESS leads to finalized."""
         self._stop()
         self._release()
         return super().on_shutdown(state)
 
+    @logged
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop and release whatever there is; SUCCESS leads to unconfigured."""
         self._stop()
