@@ -1,5 +1,6 @@
 """The node: newest images in, `PersonPoseArray` out."""
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial, wraps
@@ -228,7 +229,7 @@ class PoseNode(LifecycleNode):
 def load_model(settings: NodeParameters) -> PoseModel:
     """Open the model; raise `ValueError` in one sentence if that can't be."""
     return PoseModel(
-        settings.model,
+        os.path.expanduser(settings.model),  # the shell leaves model:=~/mine as it is
         device=settings.device,
         num_threads=settings.num_threads,
         tensorrt_cache=Path(settings.tensorrt_cache) if settings.tensorrt_cache else None,

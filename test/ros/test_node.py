@@ -121,6 +121,13 @@ def test_configure_fails_with_the_node_alive_and_works_once_corrected(
     assert robot.node.trigger_configure() == SUCCESS
 
 
+def test_a_model_in_the_home_folder_is_found(
+    make_robot: Maker, stand_in: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv('HOME', str(stand_in.parent))
+    assert make_robot(model=f'~/{stand_in.name}').node.trigger_configure() == SUCCESS
+
+
 def test_hri_without_its_package_is_one_sentence(make_robot: Maker) -> None:
     try:
         import hri_msgs  # noqa: F401
