@@ -8,11 +8,7 @@ from rclpy.topic_endpoint_info import TopicEndpointInfo
 from sensor_msgs.msg import CompressedImage, Image
 
 from pavenet_ros.conversions import ImageMessage
-
-try:
-    from rclpy.event_handler import QoSRequestedIncompatibleQoSInfo, SubscriptionEventCallbacks
-except ImportError:  # Humble
-    from rclpy.qos_event import QoSRequestedIncompatibleQoSInfo, SubscriptionEventCallbacks
+from pavenet_ros.qos_events import QoSRequestedIncompatibleQoSInfo, SubscriptionEventCallbacks
 
 RELIABLE, BEST_EFFORT = ReliabilityPolicy.RELIABLE, ReliabilityPolicy.BEST_EFFORT
 
