@@ -225,12 +225,13 @@ def change_live(
 ) -> NodeParameters:
     """Return the values after a change; `ValueError` if one may not change in this state."""
     live = {}
+    remedy = 'deactivate and clean it up first' if state == 'active' else 'clean it up first'
     for change in changes:
         row = ROWS.get(change.name)
         if row is not None and not row.is_live:
             raise ValueError(
                 f'parameter {row.name} changes only while the node is unconfigured, and it is '
-                f'{state}: clean it up first'
+                f'{state}: {remedy}'
             )
         if row is not None:
             live[row.name] = change.value

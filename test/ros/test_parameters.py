@@ -100,8 +100,11 @@ def test_live_values_replace_the_old_ones() -> None:
 
 
 def test_the_others_wait_until_the_node_is_unconfigured() -> None:
-    with pytest.raises(ValueError, match=r'model changes only .* unconfigured, and it is active'):
-        change_live(DEFAULTS, [RosParameter('model', value='m')], 'active')
+    change = [RosParameter('model', value='m')]
+    with pytest.raises(ValueError, match=r'model changes only .* is active: deactivate and clean'):
+        change_live(DEFAULTS, change, 'active')
+    with pytest.raises(ValueError, match=r'model changes only .* is inactive: clean it up'):
+        change_live(DEFAULTS, change, 'inactive')
 
 
 def test_parameters_are_described_and_ranged(make_robot: Maker) -> None:
