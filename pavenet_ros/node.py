@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial, wraps
 from pathlib import Path
 from traceback import format_exc
@@ -12,7 +13,6 @@ from typing import Any
 import rclpy
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
-from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.publisher import Publisher
@@ -249,27 +249,36 @@ def build_engines(node: PoseNode) -> str:
     return ''
 
 
-def main() -> None:
-    """Run the node until it is told to stop."""
-    rclpy.init()
+def run() -> str:
+    """Do what the parameters say until told to stop; return what stood in the way, or nothing."""
     try:
         node = PoseNode()
     except (InvalidParameterTypeException, InvalidParameterValueException) as error:
-        rclpy.try_shutdown()
-        sys.exit(f'pose_node: {error}')
-    if node.get_parameter('build_only').value:
-        failure = build_engines(node)
-        node.destroy_node()
-        rclpy.try_shutdown()
-        sys.exit(failure and f'pose_node: {failure}')
-    node.get_logger().info(
-        'not configured yet; pose.launch.py does it, or: ros2 lifecycle set '
-        f'{node.get_fully_qualified_name()} configure'
-    )
+        return str(error)
     try:
-        rclpy.spin(node)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
+        if node.get_parameter('build_only').value:
+            return build_engines(node)
+        node.get_logger().info(
+            'not configured yet; pose.launch.py does it, or: ros2 lifecycle set '
+            f'{node.get_fully_qualified_name()} configure'
+        )
+        with suppress(KeyboardInterrupt):
+            rclpy.spin(node)
     finally:
         node.destroy_node()
+    return ''
+
+
+def main() -> None:
+    """Run the node; exit with 1 and a sentence if that can't be."""
+    rclpy.init()
+    failure = ''
+    try:
+        failure = run()
+    except Exception:
+        if rclpy.ok():
+            raise  # else SIGTERM took the middleware away from what ran just then
+    finally:
         rclpy.try_shutdown()
+    if failure:
+        sys.exit(f'pose_node: {failure}')

@@ -151,36 +151,6 @@ def test_an_unforeseen_error_in_configure_leads_back_to_unconfigured(
     assert robot.node.trigger_configure() == SUCCESS
 
 
-@pytest.mark.parametrize('transition', ['deactivate', 'shutdown'])
-def test_what_breaks_in_a_transition_is_in_the_log(
-    make_robot: Maker,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
-    transition: str,
-) -> None:
-    robot = make_robot().activate()
-    with monkeypatch.context() as patch:
-        patch.setattr(robot.node, '_stop', lambda: 1 / 0)
-        getattr(robot.node, f'trigger_{transition}')()
-    printed = capfd.readouterr().err
-    assert f'on_{transition} failed' in printed
-    assert 'on_error failed' in printed
-    assert 'ZeroDivisionError' in printed
-
-
-def test_being_ended_in_configure_is_no_failure_to_tell(
-    make_robot: Maker, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    def load(settings: Any) -> Any:
-        robot.context.try_shutdown()  # as SIGTERM does
-        return load_model(settings)
-
-    robot, load_model = make_robot(), node.load_model
-    monkeypatch.setattr(node, 'load_model', load)
-    assert robot.node.trigger_configure() == TransitionCallbackReturn.ERROR
-    assert 'Traceback' not in capfd.readouterr().err
-
-
 def test_live_parameters_hold_from_the_next_image_on(make_robot: Maker, make_image: Maker) -> None:
     robot = make_robot().activate()
     poses = robot.listen(PersonPoseArray, '/poses')
