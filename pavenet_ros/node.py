@@ -90,8 +90,8 @@ class PoseNode(LifecycleNode):
             check_parameters(settings)
             hri = load_hri_msgs() if settings.publish_hri else None
             model = load_model(settings)
-            model.warm_up(settings.image_size)
             check_parameters(settings, model.metadata.num_frames)
+            model.warm_up(settings.image_size)  # last: it may take minutes, see TensorRT
         except ValueError as error:
             self.get_logger().error(f'cannot configure: {error}')
             return TransitionCallbackReturn.FAILURE

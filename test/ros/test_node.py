@@ -15,6 +15,7 @@ from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_srvs.srv import SetBool, Trigger
 
+from pavenet_core.runtime import PoseModel
 from pavenet_ros import camera_stats, node
 from pavenet_ros.conversions import stamp_ns
 from pavenet_ros.msg import PersonPoseArray, SkeletonInfo
@@ -126,6 +127,13 @@ def test_a_model_in_the_home_folder_is_found(
 ) -> None:
     monkeypatch.setenv('HOME', str(stand_in.parent))
     assert make_robot(model=f'~/{stand_in.name}').node.trigger_configure() == SUCCESS
+
+
+def test_a_lookahead_beyond_the_model_is_told_before_it_warms_up(
+    make_robot: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PoseModel, 'warm_up', lambda *_: 1 / 0)
+    assert make_robot(lookahead=2).node.trigger_configure() == FAILURE
 
 
 def test_hri_without_its_package_is_one_sentence(make_robot: Maker) -> None:
