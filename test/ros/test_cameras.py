@@ -112,29 +112,6 @@ def test_compressed_images_need_only_the_raw_topic_s_name(make_robot: Maker) -> 
     assert (poses[0].image_width, poses[0].image_height) == (60, 40)
 
 
-def test_remapping_rules_that_swap_two_cameras_are_followed_once(
-    make_robot: Maker, make_image: Maker
-) -> None:
-    rules = '-r', 'left/image:=/right/image', '-r', 'right/image:=/left/image'
-    robot = make_robot(*rules, cameras=['left', 'right']).activate()
-    poses = robot.listen(PersonPoseArray, '/left/poses')
-    camera = publisher(robot, '/right/image', BEST_EFFORT)
-    answered(robot, camera, poses, make_image(1))
-    left, right = (camera.subscription for camera in robot.node._cameras)
-    assert (left.topic, right.topic) == ('/right/image', '/left/image')
-    robot.spin(1.5)  # the look after the publishers of the same topic
-    assert left._reliability == ReliabilityPolicy.BEST_EFFORT
-    assert 'best effort' in left.describe_publishers()
-    assert 'nobody publishes' in right.describe_publishers()
-
-
-def test_a_compressed_topic_with_a_rule_of_its_own_is_told_by_its_name(make_robot: Maker) -> None:
-    rules = '-r', 'image/compressed:=/cam/jpeg'
-    robot = make_robot(*rules, image_transport='compressed').activate()
-    robot.camera('/cam/jpeg', CompressedImage)
-    assert robot.node._cameras[0].subscription.topic == '/cam/jpeg'
-
-
 def test_the_transport_changes_while_active(make_robot: Maker, make_image: Maker) -> None:
     robot = make_robot().activate()
     poses = robot.listen(PersonPoseArray, '/poses')
