@@ -146,7 +146,8 @@ class PoseNode(LifecycleNode):
     def _set_up(self, settings: NodeParameters, model: PoseModel, hri: ModuleType | None) -> None:
         metadata = model.metadata
         self._settings, self._model = settings, model
-        self._cameras = [Camera(self, name, model, settings, hri) for name in settings.cameras]
+        for name in settings.cameras:  # one by one, so that an error takes the first ones down too
+            self._cameras.append(Camera(self, name, model, settings, hri))
         self._enable(self._is_enabled)
         self._health = HealthReporter(self, self._cameras, model)
         self._skeleton_publisher = self.create_publisher(SkeletonInfo, '~/skeleton', LATCHED_QOS)

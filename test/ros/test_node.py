@@ -17,6 +17,7 @@ from std_srvs.srv import SetBool, Trigger
 
 from pavenet_core.runtime import PoseModel
 from pavenet_ros import camera_stats, node
+from pavenet_ros.camera import Camera
 from pavenet_ros.conversions import stamp_ns
 from pavenet_ros.msg import PersonPoseArray, SkeletonInfo
 from pavenet_ros.parameters import TABLE
@@ -151,11 +152,15 @@ def test_hri_without_its_package_is_one_sentence(make_robot: Maker) -> None:
 def test_an_unforeseen_error_in_configure_leads_back_to_unconfigured(
     make_robot: Maker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    robot = make_robot()
+    def make_camera(node: Any, name: str, *others: Any) -> Any:
+        return Camera(node, name, *others) if name == 'good' else 1 / 0
+
+    robot = make_robot(cameras=['good', 'bad'])
     with monkeypatch.context() as patch:
-        patch.setattr(node, 'Camera', lambda *args: 1 / 0)
+        patch.setattr(node, 'Camera', make_camera)
         assert robot.node.trigger_configure() == TransitionCallbackReturn.ERROR
     assert state(robot) == 'unconfigured'
+    assert '/good/poses' not in {each.topic_name for each in robot.node.publishers}
     assert robot.node.trigger_configure() == SUCCESS
 
 
