@@ -22,4 +22,6 @@ RUN apt-get update && rosdep init && rosdep update && \
         --skip-keys 'cv_bridge python3-opencv' && \
     rm -rf /var/lib/apt/lists/*
 RUN . /opt/ros/humble/setup.bash && colcon build --packages-select pavenet_ros
+# ros2 launch takes no notice of the signal that docker stop sends by default.
+STOPSIGNAL SIGINT
 ENTRYPOINT ["bash", "-c", ". install/setup.bash && exec ros2 launch pavenet_ros pose.launch.py \"$@\"", "--"]

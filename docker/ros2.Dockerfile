@@ -16,4 +16,6 @@ RUN apt-get update && rosdep update && \
     rosdep install --rosdistro $ROS_DISTRO --from-paths src --ignore-src -y && \
     rm -rf /var/lib/apt/lists/*
 RUN . /opt/ros/$ROS_DISTRO/setup.bash && colcon build --packages-select pavenet_ros
+# ros2 launch takes no notice of the signal that docker stop sends by default.
+STOPSIGNAL SIGINT
 ENTRYPOINT ["bash", "-c", ". install/setup.bash && exec ros2 launch pavenet_ros pose.launch.py \"$@\"", "--"]

@@ -114,7 +114,7 @@ class Camera:
         cause = self._unwanted()
         if cause:
             self.stats.count_drop(cause)
-            self.pipeline.start_anew()  # what comes after a pause is not seen with what was before
+            self.pipeline.pause()  # what comes after a pause is not seen with what was before
         elif self._put(Received(msg, monotonic_ns())):
             self.stats.count_drop(camera_stats.REPLACED)
 

@@ -54,7 +54,8 @@ def _decode_with_cv_bridge(msg: Image) -> Picture:
         ) from error
     try:
         return np.asarray(CvBridge().imgmsg_to_cv2(msg, 'bgr8'), np.uint8)
-    except (CvBridgeError, cv2.error, KeyError, TypeError, ValueError) as error:
+    # AttributeError: under NumPy 2 it can't turn round the bytes of a big-endian image.
+    except (CvBridgeError, cv2.error, AttributeError, KeyError, TypeError, ValueError) as error:
         raise ImageCodecError(
             'encoding', f'cv_bridge cannot read {msg.encoding!r}: {error}'
         ) from error

@@ -9,8 +9,8 @@ from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from pavenet_ros import camera_stats
 from pavenet_ros.camera_stats import Counts
 
-# Rates and recent faults are of this long.
-WINDOW_S = 5.0
+# Rates and recent faults are of this long, give or take the time between two looks.
+WINDOW_S, TOLERANCE_S = 5.0, 0.5
 SILENCE_S = 5.0
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 
@@ -53,11 +53,11 @@ class CameraMonitor:
     def report(self, counts: Counts, now_s: float, publishers: str) -> Report:
         """Judge the last seconds; `publishers` says who could send images."""
         self._history.append((now_s, counts))
-        while now_s - self._history[0][0] > WINDOW_S + 0.5:
+        while now_s - self._history[0][0] > WINDOW_S + TOLERANCE_S:
             self._history.popleft()
         then_s, then = self._history[0]
         elapsed_s = max(now_s - then_s, 1e-3)
-        level, message = self._judge(counts, then, now_s, publishers)
+        level, message = self._judge(counts, then, now_s, elapsed_s, publishers)
         values = {
             'images in (Hz)': f'{(counts.received - then.received) / elapsed_s:.1f}',
             'results out (Hz)': f'{(counts.answered - then.answered) / elapsed_s:.1f}',
@@ -71,7 +71,7 @@ class CameraMonitor:
         return Report(level, message, values)
 
     def _judge(
-        self, counts: Counts, then: Counts, now_s: float, publishers: str
+        self, counts: Counts, then: Counts, now_s: float, elapsed_s: float, publishers: str
     ) -> tuple[bytes, str]:
         silence_s = self.silence_s(counts, now_s)
         if silence_s >= SILENCE_S:
@@ -90,9 +90,7 @@ class CameraMonitor:
             return WARN if answered else ERROR, f'images that can not be read: {words}'
         if _increase(counts.new_videos, then.new_videos).get(camera_stats.TIME_WENT_BACK):
             return WARN, 'time went back: the video started anew'
-        if drops.get(camera_stats.REPEATED) and not answered:
-            return WARN, 'all images have the stamp of the one before'
-        return OK, _pause(drops) if drops and not answered else 'answering'
+        return (OK, 'answering') if answered else _without_answer(drops, elapsed_s)
 
 
 def _increase(now: Mapping[str, int], then: Mapping[str, int]) -> dict[str, int]:
@@ -100,7 +98,14 @@ def _increase(now: Mapping[str, int], then: Mapping[str, int]) -> dict[str, int]
     return {key: number for key, number in increase.items() if number}
 
 
-def _pause(drops: Mapping[str, int]) -> str:
+def _without_answer(drops: Mapping[str, int], elapsed_s: float) -> tuple[bytes, str]:
+    """Say why nothing was answered for so long."""
+    if drops.get(camera_stats.REPEATED):
+        return WARN, 'all images have the stamp of the one before'
     if camera_stats.DISABLED in drops:
-        return 'disabled; ~/enable switches it on'
-    return 'nobody listens to its results' if camera_stats.UNWANTED in drops else 'answering'
+        return OK, 'disabled; ~/enable switches it on'
+    if camera_stats.UNWANTED in drops:
+        return OK, 'nobody listens to its results'
+    if camera_stats.REPLACED in drops and elapsed_s > WINDOW_S - TOLERANCE_S:
+        return WARN, f'no result for {elapsed_s:.0f} s: the model takes longer for one image'
+    return OK, 'no result yet'

@@ -19,6 +19,7 @@ from std_msgs.msg import Header
 
 from pavenet_core.poses import Poses
 from pavenet_core.skeleton import Skeleton
+from pavenet_ros.qos_events import PublisherEventCallbacks
 
 BODIES = '/humans/bodies'
 QOS = QoSProfile(depth=1)
@@ -101,15 +102,17 @@ class HriBodies:
         self._node.destroy_publisher(body.skeleton)
 
     def _add(self, name: str) -> _Body:
-        topic = f'{BODIES}/{name}'
-        body = _Body(
-            self._node.create_publisher(
-                self._msgs.NormalizedRegionOfInterest2D, f'{topic}/roi', QOS
-            ),
-            self._node.create_publisher(self._msgs.Skeleton2D, f'{topic}/skeleton2d', QOS),
+        self._bodies[name] = _Body(
+            self._publisher(self._msgs.NormalizedRegionOfInterest2D, f'{name}/roi'),
+            self._publisher(self._msgs.Skeleton2D, f'{name}/skeleton2d'),
         )
-        self._bodies[name] = body
-        return body
+        return self._bodies[name]
+
+    def _publisher(self, kind: type, topic: str) -> Publisher:
+        # Bodies come and go in the worker's thread. The executor waits for the events of a
+        # publisher, and one that goes meanwhile would end the node: so these have none.
+        silent = PublisherEventCallbacks(use_default_callbacks=False)
+        return self._node.create_publisher(kind, f'{BODIES}/{topic}', QOS, event_callbacks=silent)
 
     def _to_box(self, shares: Any, score: float, header: Header) -> Any:
         (xmin, ymin), (xmax, ymax) = shares.min(axis=0).tolist(), shares.max(axis=0).tolist()

@@ -8,11 +8,7 @@ from rclpy.topic_endpoint_info import TopicEndpointInfo
 from sensor_msgs.msg import CompressedImage, Image
 
 from pavenet_ros.conversions import ImageMessage
-
-try:
-    from rclpy.event_handler import QoSRequestedIncompatibleQoSInfo, SubscriptionEventCallbacks
-except ImportError:  # Humble
-    from rclpy.qos_event import QoSRequestedIncompatibleQoSInfo, SubscriptionEventCallbacks
+from pavenet_ros.qos_events import QoSRequestedIncompatibleQoSInfo, SubscriptionEventCallbacks
 
 RELIABLE, BEST_EFFORT = ReliabilityPolicy.RELIABLE, ReliabilityPolicy.BEST_EFFORT
 
@@ -21,6 +17,7 @@ class ImageSubscription:
     """
     Hand every image to the callback; at most one waits.
 
+    topic       as before remapping
     transport   raw, or compressed: then the topic is that of the raw images, after remapping,
                 with /compressed behind
     image_qos   reliable, best_effort, or auto: best effort while a publisher offers no more, from
@@ -40,11 +37,17 @@ class ImageSubscription:
         self._node = node
         self._callback = callback
         is_compressed = transport == 'compressed'
-        self.topic = str(node.resolve_topic_name(topic)) + '/compressed' * is_compressed
+        # Raw, the name stays as it is: one that is resolved here would be remapped twice.
+        self._name = f'{node.resolve_topic_name(topic)}/compressed' if is_compressed else topic
         self._type = CompressedImage if is_compressed else Image
         self._events = SubscriptionEventCallbacks(incompatible_qos=self._on_incompatible)
         self._image_qos = image_qos
         self._subscribe(BEST_EFFORT if image_qos == 'best_effort' else RELIABLE)
+
+    @property
+    def topic(self) -> str:
+        """Return the topic that is really subscribed to."""
+        return str(self._subscription.topic_name)
 
     def destroy(self) -> None:
         """Stop receiving."""
@@ -70,7 +73,7 @@ class ImageSubscription:
         return '; '.join([own, *(publishers or ['nobody publishes: check its name, or remap it'])])
 
     def _publishers(self) -> list[TopicEndpointInfo]:
-        return list(self._node.get_publishers_info_by_topic(self.topic))
+        return list(self._node.get_publishers_info_by_topic(self._name))
 
     @property
     def _type_name(self) -> str:
@@ -80,7 +83,7 @@ class ImageSubscription:
         self._reliability = reliability
         self._subscription = self._node.create_subscription(
             self._type,
-            self.topic,
+            self._name,
             self._callback,
             QoSProfile(depth=1, reliability=reliability),
             event_callbacks=self._events,

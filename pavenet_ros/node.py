@@ -1,7 +1,9 @@
 """The node: newest images in, `PersonPoseArray` out."""
 
+import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial, wraps
 from pathlib import Path
 from traceback import format_exc
@@ -11,7 +13,6 @@ from typing import Any
 import rclpy
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
-from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.publisher import Publisher
@@ -48,7 +49,8 @@ def logged(transition: Transition) -> Transition:
         try:
             return transition(node, state)
         except Exception:
-            node.get_logger().fatal(f'{transition.__name__} failed:\n{format_exc()}')
+            if node.context.ok():  # else it is Ctrl-C or SIGTERM that took the middleware away
+                node.get_logger().fatal(f'{transition.__name__} failed:\n{format_exc()}')
             raise
 
     return run
@@ -88,8 +90,8 @@ class PoseNode(LifecycleNode):
             check_parameters(settings)
             hri = load_hri_msgs() if settings.publish_hri else None
             model = load_model(settings)
-            model.warm_up(settings.image_size)
             check_parameters(settings, model.metadata.num_frames)
+            model.warm_up(settings.image_size)  # last: it may take minutes, see TensorRT
         except ValueError as error:
             self.get_logger().error(f'cannot configure: {error}')
             return TransitionCallbackReturn.FAILURE
@@ -122,12 +124,14 @@ class PoseNode(LifecycleNode):
         self._release()
         return super().on_cleanup(state)
 
+    @logged
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop and release whatever there is; SUCCESS leads to finalized."""
         self._stop()
         self._release()
         return super().on_shutdown(state)
 
+    @logged
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop and release whatever there is; SUCCESS leads to unconfigured."""
         self._stop()
@@ -142,7 +146,8 @@ class PoseNode(LifecycleNode):
     def _set_up(self, settings: NodeParameters, model: PoseModel, hri: ModuleType | None) -> None:
         metadata = model.metadata
         self._settings, self._model = settings, model
-        self._cameras = [Camera(self, name, model, settings, hri) for name in settings.cameras]
+        for name in settings.cameras:  # one by one, so that an error takes the first ones down too
+            self._cameras.append(Camera(self, name, model, settings, hri))
         self._enable(self._is_enabled)
         self._health = HealthReporter(self, self._cameras, model)
         self._skeleton_publisher = self.create_publisher(SkeletonInfo, '~/skeleton', LATCHED_QOS)
@@ -225,7 +230,7 @@ class PoseNode(LifecycleNode):
 def load_model(settings: NodeParameters) -> PoseModel:
     """Open the model; raise `ValueError` in one sentence if that can't be."""
     return PoseModel(
-        settings.model,
+        os.path.expanduser(settings.model),  # the shell leaves model:=~/mine as it is
         device=settings.device,
         num_threads=settings.num_threads,
         tensorrt_cache=Path(settings.tensorrt_cache) if settings.tensorrt_cache else None,
@@ -245,27 +250,36 @@ def build_engines(node: PoseNode) -> str:
     return ''
 
 
-def main() -> None:
-    """Run the node until it is told to stop."""
-    rclpy.init()
+def run() -> str:
+    """Do what the parameters say until told to stop; return what stood in the way, or nothing."""
     try:
         node = PoseNode()
     except (InvalidParameterTypeException, InvalidParameterValueException) as error:
-        rclpy.try_shutdown()
-        sys.exit(f'pose_node: {error}')
-    if node.get_parameter('build_only').value:
-        failure = build_engines(node)
-        node.destroy_node()
-        rclpy.try_shutdown()
-        sys.exit(failure and f'pose_node: {failure}')
-    node.get_logger().info(
-        'not configured yet; pose.launch.py does it, or: ros2 lifecycle set '
-        f'{node.get_fully_qualified_name()} configure'
-    )
+        return str(error)
     try:
-        rclpy.spin(node)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
+        if node.get_parameter('build_only').value:
+            return build_engines(node)
+        node.get_logger().info(
+            'not configured yet; pose.launch.py does it, or: ros2 lifecycle set '
+            f'{node.get_fully_qualified_name()} configure'
+        )
+        with suppress(KeyboardInterrupt):
+            rclpy.spin(node)
     finally:
         node.destroy_node()
+    return ''
+
+
+def main() -> None:
+    """Run the node; exit with 1 and a sentence if that can't be."""
+    rclpy.init()
+    failure = ''
+    try:
+        failure = run()
+    except Exception:
+        if rclpy.ok():
+            raise  # else SIGTERM took the middleware away from what ran just then
+    finally:
         rclpy.try_shutdown()
+    if failure:
+        sys.exit(f'pose_node: {failure}')

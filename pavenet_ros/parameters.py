@@ -9,6 +9,7 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 
+from pavenet_core.image_codec import MAX_PIXELS
 from pavenet_core.machine import TENSORRT_CACHE
 
 Value = bool | int | float | str | list[str] | list[int]
@@ -83,10 +84,8 @@ class Parameter:
             )
         if self.name == 'cameras':
             _check_cameras(tuple(value))
-        if self.name == 'image_size' and not (len(value) == 2 and min(value) > 0):
-            raise ValueError(
-                f'parameter image_size must be a width and a height in pixels, got {list(value)}'
-            )
+        if self.name == 'image_size':
+            _check_image_size(tuple(value))
 
 
 TABLE = (
@@ -198,6 +197,7 @@ TABLE = (
 ROWS = {row.name: row for row in TABLE}
 # What ROS allows between the slashes of a topic; front and robot1/front are such names.
 CAMERA_NAME = re.compile(r'[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*')
+LONGEST_CAMERA_NAME = 100  # a topic has 247 characters at most, with namespace, node and the rest
 
 
 def declare_parameters(node: Node) -> None:
@@ -225,12 +225,13 @@ def change_live(
 ) -> NodeParameters:
     """Return the values after a change; `ValueError` if one may not change in this state."""
     live = {}
+    remedy = 'deactivate and clean it up first' if state == 'active' else 'clean it up first'
     for change in changes:
         row = ROWS.get(change.name)
         if row is not None and not row.is_live:
             raise ValueError(
                 f'parameter {row.name} changes only while the node is unconfigured, and it is '
-                f'{state}: clean it up first'
+                f'{state}: {remedy}'
             )
         if row is not None:
             live[row.name] = change.value
@@ -258,6 +259,14 @@ def check_parameters(parameters: NodeParameters, num_frames: int | None = None) 
         )
 
 
+def _check_image_size(size: tuple[int, ...]) -> None:
+    if not (len(size) == 2 and min(size) > 0 and size[0] * size[1] <= MAX_PIXELS):
+        raise ValueError(
+            f'parameter image_size must be a width and a height in pixels, got {list(size)}; at '
+            f'most {MAX_PIXELS // 10**6} megapixels are allowed'
+        )
+
+
 def _check_cameras(names: tuple[str, ...]) -> None:
     if not names:
         raise ValueError("parameter cameras is empty; one camera without a name is ['']")
@@ -266,6 +275,12 @@ def _check_cameras(names: tuple[str, ...]) -> None:
         raise ValueError(
             f'parameter cameras has {wrong[0]!r}, which can not be part of a topic name; use '
             'letters, digits and underscores'
+        )
+    longest = max(names, key=len)
+    if len(longest) > LONGEST_CAMERA_NAME:
+        raise ValueError(
+            f'parameter cameras has a name of {len(longest)} characters, which is too long for a '
+            f'topic; use at most {LONGEST_CAMERA_NAME}: {longest[:20]}...'
         )
     if len(set(names)) < len(names):
         raise ValueError(f'parameter cameras names one camera twice: {", ".join(names)}')

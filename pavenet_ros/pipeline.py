@@ -64,8 +64,8 @@ class ImagePipeline:
     An answer may come later than its image (lookahead), so headers and pictures wait here. An
     image that can't be read is counted, reported by `warn` and skipped; so is one on which
     something breaks, reported by `error`; both are given the kind of the report, then its words.
-    Settings, and a wish to start anew, may come from any
-    thread; they are followed before the next image.
+    Settings, and a wish to start anew or to pause, may come from any thread; they are followed
+    before the next image, or at the end of the video.
     """
 
     def __init__(
@@ -89,11 +89,15 @@ class ImagePipeline:
         self._waiting: deque[tuple[Header, Picture]] = deque()  # in the order of their answers
         self._last: _Place | None = None
         self._taken_s = self._done_s = 0.0  # when the last image was taken, and done with
-        self._starts_anew = False
+        self._starts_anew = self._ends = False
 
     def start_anew(self) -> None:
         """Forget the video before the next image; answers still due are not given."""
         self._starts_anew = True
+
+    def pause(self) -> None:
+        """End the video before the next image; answers still due are given."""
+        self._ends = True
 
     def process(self, received: Received) -> None:
         """Take the next image, and publish the answer that it completes."""
@@ -115,6 +119,7 @@ class ImagePipeline:
         """End the video: publish the answers still due."""
         self._taken_s = monotonic()
         try:
+            self._follow_wishes()
             self._finish()
         except Exception:  # as above
             self._recover()
@@ -129,6 +134,9 @@ class ImagePipeline:
         if self._starts_anew:
             self._starts_anew = False
             self._forget(camera_stats.RESET)
+        if self._ends:
+            self._ends = False
+            self._finish()
         wanted = self.settings
         if wanted is self._used:
             return

@@ -162,7 +162,7 @@ class Robot:
         self.executor.shutdown()
         self.node.destroy_node()
         self.world.destroy_node()
-        rclpy.shutdown(context=self.context)
+        rclpy.try_shutdown(context=self.context)
 
 
 @pytest.fixture

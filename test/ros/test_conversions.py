@@ -76,7 +76,7 @@ def test_rare_encoding_goes_through_cv_bridge(monkeypatch: pytest.MonkeyPatch) -
     np.testing.assert_array_equal(to_frame(msg).image, picture)
 
 
-@pytest.mark.parametrize('error', [ValueError, TypeError, KeyError])
+@pytest.mark.parametrize('error', [ValueError, TypeError, KeyError, AttributeError])
 def test_what_cv_bridge_cannot_read_is_one_sentence(
     monkeypatch: pytest.MonkeyPatch, error: type[Exception]
 ) -> None:

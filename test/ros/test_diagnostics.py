@@ -65,6 +65,24 @@ def test_faults_are_forgotten_after_a_while() -> None:
     assert levels == [ERROR, WARN, WARN, WARN, WARN, OK, OK]
 
 
+def test_a_model_that_takes_longer_than_anybody_waits_is_not_called_answering() -> None:
+    monitor = CameraMonitor(0.0, counts())
+    reports = []
+    for second in range(1, 9):
+        answered = int(second >= 7)
+        now = counts(
+            received=30 * second,
+            answered=answered,
+            drops={camera_stats.REPLACED: 30 * second - 1 - answered},
+            last_image_s=float(second),
+        )
+        reports.append(monitor.report(now, float(second), ''))
+    assert [report.level for report in reports] == [OK] * 4 + [WARN] * 2 + [OK] * 2
+    assert {report.message for report in reports[:4]} == {'no result yet'}
+    assert reports[5].message.startswith('no result for 5 s: the model takes longer')
+    assert reports[7].message == 'answering'
+
+
 def test_silence_is_an_error_that_says_who_could_speak() -> None:
     monitor = CameraMonitor(0.0, counts())
     assert monitor.report(counts(), 4.9, 'nobody publishes').level == OK

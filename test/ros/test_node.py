@@ -15,7 +15,9 @@ from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_srvs.srv import SetBool, Trigger
 
+from pavenet_core.runtime import PoseModel
 from pavenet_ros import camera_stats, node
+from pavenet_ros.camera import Camera
 from pavenet_ros.conversions import stamp_ns
 from pavenet_ros.msg import PersonPoseArray, SkeletonInfo
 from pavenet_ros.parameters import TABLE
@@ -121,6 +123,20 @@ def test_configure_fails_with_the_node_alive_and_works_once_corrected(
     assert robot.node.trigger_configure() == SUCCESS
 
 
+def test_a_model_in_the_home_folder_is_found(
+    make_robot: Maker, stand_in: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv('HOME', str(stand_in.parent))
+    assert make_robot(model=f'~/{stand_in.name}').node.trigger_configure() == SUCCESS
+
+
+def test_a_lookahead_beyond_the_model_is_told_before_it_warms_up(
+    make_robot: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PoseModel, 'warm_up', lambda *_: 1 / 0)
+    assert make_robot(lookahead=2).node.trigger_configure() == FAILURE
+
+
 def test_hri_without_its_package_is_one_sentence(make_robot: Maker) -> None:
     try:
         import hri_msgs  # noqa: F401
@@ -136,11 +152,15 @@ def test_hri_without_its_package_is_one_sentence(make_robot: Maker) -> None:
 def test_an_unforeseen_error_in_configure_leads_back_to_unconfigured(
     make_robot: Maker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    robot = make_robot()
+    def make_camera(node: Any, name: str, *others: Any) -> Any:
+        return Camera(node, name, *others) if name == 'good' else 1 / 0
+
+    robot = make_robot(cameras=['good', 'bad'])
     with monkeypatch.context() as patch:
-        patch.setattr(node, 'Camera', lambda *args: 1 / 0)
+        patch.setattr(node, 'Camera', make_camera)
         assert robot.node.trigger_configure() == TransitionCallbackReturn.ERROR
     assert state(robot) == 'unconfigured'
+    assert '/good/poses' not in {each.topic_name for each in robot.node.publishers}
     assert robot.node.trigger_configure() == SUCCESS
 
 

@@ -100,7 +100,7 @@ class FakeNode:
     def __init__(self) -> None:
         self.sent: dict[str, Any] = {}
 
-    def create_publisher(self, kind: Any, topic: str, qos: Any) -> Any:
+    def create_publisher(self, kind: Any, topic: str, qos: Any, **options: Any) -> Any:
         return SimpleNamespace(publish=lambda msg: self.sent.__setitem__(topic, msg), topic=topic)
 
     def destroy_publisher(self, publisher: Any) -> None:
@@ -141,6 +141,17 @@ def test_bodies_are_named_by_the_ids_of_people_and_go_when_they_are_gone() -> No
     assert set(node.sent) == {f'/humans/bodies/{x}' for x in kept}
     bodies.destroy()
     assert set(node.sent) == set()
+
+
+def test_the_executor_waits_for_nothing_of_a_body_that_the_worker_may_take_away(
+    make_robot: Callable[..., Any],
+) -> None:
+    kinds = 'IdsList', 'NormalizedRegionOfInterest2D', 'Skeleton2D'
+    robot = make_robot()
+    bodies = HriBodies(robot.node, SimpleNamespace(**dict.fromkeys(kinds, Header)), COCO17)  # type: ignore[arg-type]
+    before = list(robot.node.waitables)
+    bodies._add('body1')
+    assert list(robot.node.waitables) == before
 
 
 def test_a_skeleton_without_eyes_leaves_them_at_no_confidence() -> None:

@@ -67,9 +67,14 @@ def test_defaults_are_good() -> None:
         ({'device': 'gpu'}, "one of auto, cpu, cuda, tensorrt, got 'gpu'"),
         ({'image_size': (640,)}, r'a width and a height in pixels, got \[640\]'),
         ({'image_size': (640, 0)}, r'got \[640, 0\]'),
+        ({'image_size': (64_000, 4_800)}, r'got \[64000, 4800\]; at most 64 megapixels'),
         ({'cameras': ()}, 'cameras is empty'),
         ({'cameras': ('front', '')}, "cameras has ''"),
         ({'cameras': ('front cam',)}, "cameras has 'front cam'"),
+        (
+            {'cameras': ('a', 'b' * 101)},
+            'a name of 101 characters, which is too long .* at most 100',
+        ),
         ({'cameras': ('a', 'b', 'a')}, 'one camera twice: a, b, a'),
         ({'cameras': ('a', 'b'), 'publish_hri': True}, 'one camera, cameras has 2'),
         ({'frame_interval': 2.0}, r'at most max_gap \(1.0\), got 2.0'),
@@ -95,8 +100,11 @@ def test_live_values_replace_the_old_ones() -> None:
 
 
 def test_the_others_wait_until_the_node_is_unconfigured() -> None:
-    with pytest.raises(ValueError, match=r'model changes only .* unconfigured, and it is active'):
-        change_live(DEFAULTS, [RosParameter('model', value='m')], 'active')
+    change = [RosParameter('model', value='m')]
+    with pytest.raises(ValueError, match=r'model changes only .* is active: deactivate and clean'):
+        change_live(DEFAULTS, change, 'active')
+    with pytest.raises(ValueError, match=r'model changes only .* is inactive: clean it up'):
+        change_live(DEFAULTS, change, 'inactive')
 
 
 def test_parameters_are_described_and_ranged(make_robot: Maker) -> None:

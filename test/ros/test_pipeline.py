@@ -263,6 +263,29 @@ def test_starting_anew_forgets_what_is_due_and_what_was_seen(
     bench.check_all_are_accounted_for()
 
 
+def test_starting_anew_holds_when_no_further_image_comes(
+    model: PoseModel, image: Callable[..., Any]
+) -> None:
+    bench = Bench(model, lookahead=1)
+    bench.feed(image(1))
+    bench.pipeline.start_anew()
+    bench.pipeline.finish()
+    assert bench.stamps() == []
+    assert bench.stats.counts().drops == {camera_stats.RESET: 1}
+
+
+def test_a_pause_ends_the_video_and_loses_nothing(
+    model: PoseModel, image: Callable[..., Any]
+) -> None:
+    bench = Bench(model, lookahead=1, score_threshold=0.8)
+    bench.feed(image(1))
+    bench.pipeline.pause()
+    bench.feed(image(2), image(3))
+    assert bench.stamps() == [1, 2]
+    assert bench.stats.counts().drops == {}
+    assert [answer.poses.id_names[0] for answer in bench.answers] == ['1', '2']
+
+
 @pytest.mark.parametrize('rate_hz', [5, 30, 120])
 def test_frames_are_chosen_by_time_at_any_rate(
     model: PoseModel, image: Callable[..., Any], rate_hz: int
