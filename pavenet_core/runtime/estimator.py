@@ -94,11 +94,12 @@ class VideoPoseEstimator:
         return None if window is None else self._decode(window)
 
     def flush(self) -> list[Poses]:
-        """End the video: return the answers not yet given, in order."""
+        """End the video, so that another may begin: return the answers not yet given, in order."""
         self._buffer.end_run()
         answers = []
         while (window := self._buffer.next_window()) is not None:
             answers.append(self._decode(window))
+        self._buffer.reset()
         return answers
 
     def reset(self) -> None:

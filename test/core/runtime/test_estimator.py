@@ -109,6 +109,18 @@ def test_a_repeated_frame_is_neither_encoded_nor_answered(
     assert estimator.encodes == 1
 
 
+@pytest.mark.parametrize('lookahead', [0, 1])
+def test_after_the_end_of_a_video_another_may_begin_with_the_same_stamp(
+    stand_in: Path, make_frame: MakeFrame, read_window: ReadWindow, lookahead: int
+) -> None:
+    estimator = VideoPoseEstimator(stand_in, lookahead=lookahead)
+    stills = [run_all(estimator, [make_frame(value, 0)]) for value in (10, 20)]
+    assert [[read_window(poses) for poses in answers] for answers in stills] == [
+        [[10, 10, 10]],
+        [[20, 20, 20]],
+    ]
+
+
 def test_a_new_run_lets_the_pending_frames_out_one_by_one(
     stand_in_5: Path, make_frame: MakeFrame, read_window: ReadWindow
 ) -> None:
