@@ -299,6 +299,21 @@ def test_a_missing_model_is_one_sentence(tmp_path: Path) -> None:
         VideoPoseEstimator(tmp_path / 'nowhere')
 
 
+def test_a_folder_that_is_no_bundle_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match=r'no such file; give the folder of a bundle'):
+        VideoPoseEstimator(tmp_path)
+
+
+def test_a_path_may_begin_at_home(
+    tmp_path: Path, write_bundle: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv('HOME', str(tmp_path))
+    write_bundle(tmp_path / 'mine')
+    assert VideoPoseEstimator('~/mine').metadata.name == 'stand-in'
+    with pytest.raises(BundleError, match="no model '~/other'"):
+        VideoPoseEstimator('~/other')
+
+
 def test_a_missing_graph_is_named(tmp_path: Path, write_bundle: Callable[..., Path]) -> None:
     (write_bundle(tmp_path) / 'pose_decoder.onnx').unlink()
     with pytest.raises(BundleError, match=r'lacks .*pose_decoder\.onnx'):
@@ -312,6 +327,12 @@ def test_a_missing_graph_is_named(tmp_path: Path, write_bundle: Callable[..., Pa
         ('num_frames', 5, 'pose_decoder.onnx has other inputs'),
         ('num_joint_layers', 2, 'spatial_encoder.onnx has other outputs'),
         ('num_joint_layers', 0, 'spatial_encoder.onnx has other outputs'),
+        ('num_frames', 2.5, 'num_frames must be an integer of 1 or more, got 2.5'),
+        ('num_frames', 4, 'num_frames must be odd, got 4'),
+        ('num_joint_layers', 'two', "num_joint_layers must be an integer of 0 or more, got 'two'"),
+        ('postprocess', {'max_people': 2.5}, 'max_people must be an integer .* got 2.5'),
+        ('postprocess', {'keypoint_score_scale': 'x'}, 'not a readable bundle'),
+        ('postprocess', {'keypoint_score_scale': 2}, r'must be in \[0, 1\], got 2'),
     ],
 )
 def test_facts_that_the_graphs_contradict_are_refused(
