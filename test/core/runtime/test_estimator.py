@@ -277,6 +277,8 @@ def test_the_estimator_tells_its_model_and_its_providers(stand_in: Path) -> None
         ({'score_threshold': 1.5}, r'score_threshold .* got 1.5'),
         ({'score_threshold': float('nan')}, 'score_threshold'),
         ({'max_people': 0}, 'max_people .* got 0'),
+        ({'max_people': 2.5}, r'max_people .* got 2\.5'),
+        ({'lookahead': 0.5}, r'lookahead .* got 0\.5'),
         ({'lookahead': 2}, 'lookahead must be 0 to 1 .* got 2'),
         ({'lookahead': -1}, 'lookahead .* got -1'),
         ({'frame_interval_s': 0.0}, r'frame_interval_s .* got 0\.0'),
@@ -292,6 +294,22 @@ def test_nonsense_is_refused_with_the_value(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         VideoPoseEstimator(stand_in, **options)
+
+
+@pytest.mark.parametrize(('limit', 'nonsense'), [('score_threshold', 30), ('max_people', -1)])
+def test_nonsense_set_between_frames_is_refused_and_loses_no_frame(
+    stand_in: Path, make_frame: MakeFrame, read_window: ReadWindow, limit: str, nonsense: int
+) -> None:
+    estimator = VideoPoseEstimator(stand_in)
+    before = getattr(estimator, limit)
+    estimator.push(make_frame(10, 0))
+    setattr(estimator, limit, nonsense)
+    with pytest.raises(ValueError, match=f'{limit} must be .* got {nonsense}'):
+        estimator.push(make_frame(20, 1))
+    setattr(estimator, limit, before)
+    poses = estimator.push(make_frame(20, 1))
+    assert poses is not None
+    assert read_window(poses) == [10, 20, 20]
 
 
 def test_a_missing_model_is_one_sentence(tmp_path: Path) -> None:
