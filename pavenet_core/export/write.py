@@ -1,7 +1,6 @@
 """Write the graphs, and prove each against torch."""
 
 import copy
-import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from pavenet_core.config import ModelConfig
 from pavenet_core.export.blocks import decoders
 from pavenet_core.export.fold import fold_batch_norms
 from pavenet_core.export.graphs import Graph, example_graphs
+from pavenet_core.export.quiet import quiet
 from pavenet_core.model import PaveNet
 
 OPSET = 20
@@ -95,8 +95,7 @@ def describe(
 
 def write_graph(graph: Graph, file: Path) -> None:
     """Export one block with torch's own exporter."""
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore')  # of the exporter's inner workings
+    with quiet():
         program = torch.onnx.export(
             graph.block,
             graph.inputs,
