@@ -57,6 +57,10 @@ class VideoPoseEstimator:
     ) -> None:
         if not isinstance(model, PoseModel):
             model = PoseModel(model, device=device, num_threads=num_threads, spinning=spinning)
+        elif (device, num_threads, spinning) != ('cpu', 0, True):
+            raise ValueError(
+                'the model is open already; give device, num_threads and spinning to its PoseModel'
+            )
         self.metadata: BundleMetadata = model.metadata
         if max_people is None:
             max_people = self.metadata.postprocess.max_people

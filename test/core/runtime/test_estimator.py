@@ -388,6 +388,12 @@ def test_two_videos_share_one_model_and_keep_their_own_windows(
     assert front.providers == rear.providers == model.providers
 
 
+@pytest.mark.parametrize('option', [{'device': 'auto'}, {'num_threads': 1}, {'spinning': False}])
+def test_an_open_model_is_not_told_how_to_open(stand_in: Path, option: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r'open already; give .* to its PoseModel'):
+        VideoPoseEstimator(PoseModel(stand_in), **option)
+
+
 def test_max_people_is_the_models_own_unless_told(
     write_bundle: Callable[..., Path], tmp_path: Path
 ) -> None:
