@@ -153,10 +153,12 @@ def load_bundle(name_or_path: str | Path) -> Bundle:
     """
     Open a shipped bundle by name, or any bundle folder by path, which may begin with ~.
 
+    A folder of a shipped bundle's name is opened as './name'.
+
     Raise `BundleError` in one sentence if it is not there, not whole or not of this format.
     """
-    shipped = SHIPPED / str(name_or_path)
-    path = shipped if (shipped / 'metadata.json').is_file() else Path(expanduser(name_or_path))
+    is_shipped = str(name_or_path) in shipped_bundles()
+    path = SHIPPED / name_or_path if is_shipped else Path(expanduser(name_or_path))
     if not path.is_dir():
         raise BundleError(
             f'no model {str(name_or_path)!r}: it is neither a folder nor one of the shipped '

@@ -322,6 +322,15 @@ def test_a_folder_that_is_no_bundle_is_one_sentence(tmp_path: Path) -> None:
         VideoPoseEstimator(tmp_path)
 
 
+def test_a_folder_of_a_shipped_name_is_opened_by_its_path(
+    tmp_path: Path, write_bundle: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_bundle(tmp_path / 'nano')
+    monkeypatch.chdir(tmp_path)
+    assert PoseModel('./nano').metadata.name == 'stand-in'
+    assert PoseModel('nano').metadata.name == 'nano'
+
+
 def test_a_path_may_begin_at_home(
     tmp_path: Path, write_bundle: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
