@@ -123,14 +123,16 @@ class _Calibration(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime 
 
 
 def _check(bundle: Bundle, path: Path) -> None:
-    """Refuse a source that is no longer float, or is the target."""
+    """Refuse a source that is no longer float, and a target that is or lies in the source."""
     if bundle.metadata.precision != 'float32':
         raise ValueError(
             f'{bundle.path} is {bundle.metadata.precision} already; '
             'give the float32 bundle that it was made of'
         )
-    if path.resolve() == bundle.path.resolve():
-        raise ValueError(f'{path} is the bundle itself; write the new one into another folder')
+    if path.resolve().is_relative_to(bundle.path.resolve()):
+        raise ValueError(
+            f'{path} is the bundle itself, or in it; write the new one into another folder'
+        )
 
 
 def _complete(bundle: Bundle, path: Path, precision: str, graphs: list[str]) -> BundleMetadata:
