@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from os.path import expanduser
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,11 @@ FORMAT = 1
 GRAPHS = ('spatial_encoder', 'pose_decoder', 'joint_decoder')  # the last one may be left out
 KEY_FEATURES = ('query', 'reference_poses', 'valid_ratios')
 PEAK_FEATURES = ('query', 'reference_poses', 'logits', 'warmth')  # of each frame of a pyramid
+# The integers among a model's facts, and what each is at least.
+LEAST = {
+    **dict.fromkeys(('num_frames', 'input_long_side', 'input_alignment', 'num_levels'), 1),
+    **{'num_pose_layers': 1, 'num_joint_layers': 0, 'max_people': 1},
+}
 SHIPPED = Path(__file__).parent / 'bundles'
 
 
@@ -60,11 +66,11 @@ class BundleMetadata:
 
     def __post_init__(self) -> None:
         """Refuse what no model can have, naming the value."""
-        if self.num_frames < 1 or self.num_frames % 2 == 0:
-            raise ValueError(f'num_frames must be odd and positive, got {self.num_frames}')
-        for name in ('input_long_side', 'input_alignment', 'num_levels', 'max_people'):
-            if not isinstance(value := getattr(self, name), int) or value < 1:
-                raise ValueError(f'{name} must be a positive integer, got {value!r}')
+        for name, low in LEAST.items():
+            if not isinstance(value := getattr(self, name), int) or value < low:
+                raise ValueError(f'{name} must be an integer of {low} or more, got {value!r}')
+        if self.num_frames % 2 == 0:
+            raise ValueError(f'num_frames must be odd, got {self.num_frames}')
 
     @property
     def key_frame(self) -> int:
@@ -145,12 +151,14 @@ def shipped_bundles() -> list[str]:
 
 def load_bundle(name_or_path: str | Path) -> Bundle:
     """
-    Open a shipped bundle by name, or any bundle folder by path.
+    Open a shipped bundle by name, or any bundle folder by path, which may begin with ~.
+
+    A folder of a shipped bundle's name is opened as './name'.
 
     Raise `BundleError` in one sentence if it is not there, not whole or not of this format.
     """
-    shipped = SHIPPED / str(name_or_path)
-    path = shipped if (shipped / 'metadata.json').is_file() else Path(name_or_path)
+    is_shipped = str(name_or_path) in shipped_bundles()
+    path = SHIPPED / name_or_path if is_shipped else Path(expanduser(name_or_path))
     if not path.is_dir():
         raise BundleError(
             f'no model {str(name_or_path)!r}: it is neither a folder nor one of the shipped '
@@ -174,6 +182,11 @@ def _read_metadata(path: Path) -> BundleMetadata:
         return BundleMetadata.from_json(data)
     except BundleError:
         raise
+    except FileNotFoundError as error:
+        raise BundleError(
+            f'{path} is not a readable bundle description: there is no such file; give the folder '
+            'of a bundle, as pavenet export makes it'
+        ) from error
     except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise BundleError(f'{path} is not a readable bundle description: {error!r}') from error
 

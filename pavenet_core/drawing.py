@@ -56,11 +56,11 @@ def draw_poses(
 
 
 def limb_color(skeleton: Skeleton, a: int, b: int) -> Color:
-    """Return the colour of the person's side that both ends are on."""
-    sides = {skeleton.names[i].split('_')[0] for i in (a, b)}
-    if 'left' in sides and 'right' not in sides:
+    """Return the colour of the side that both ends are on, or one is; their names tell."""
+    names = f'{skeleton.names[a]} {skeleton.names[b]}'.lower()
+    if 'left' in names and 'right' not in names:
         return LEFT
-    return RIGHT if 'right' in sides and 'left' not in sides else MIDDLE
+    return RIGHT if 'right' in names and 'left' not in names else MIDDLE
 
 
 def _extent(points: NDArray[np.float32]) -> float:

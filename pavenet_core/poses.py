@@ -15,17 +15,34 @@ class Frame:
     One picture of a video.
 
     image     (h, w, 3) uint8, blue-green-red as OpenCV reads it
-    stamp_ns  capture time; any clock, rising within one video
+    stamp_ns  capture time in whole nanoseconds; any clock, rising within one video
     """
 
     image: NDArray[np.uint8]
     stamp_ns: int
 
     def __post_init__(self) -> None:
-        """Refuse anything but a non-empty 8-bit colour picture."""
-        shape, dtype = self.image.shape, self.image.dtype
-        if dtype != np.uint8 or len(shape) != 3 or shape[2] != 3 or 0 in shape:
-            raise ValueError(f'a frame must be (h, w, 3) uint8 in BGR, got {shape} {dtype}')
+        """Refuse anything but a picture and whole nanoseconds."""
+        check_picture(self.image)
+        if not isinstance(self.stamp_ns, int | np.integer):
+            raise ValueError(
+                f'stamp_ns must be whole nanoseconds, got {self.stamp_ns!r}; of seconds take '
+                'round(seconds * 1e9)'
+            )
+        # numpy's own would wrap around where the clock jumps back.
+        object.__setattr__(self, 'stamp_ns', int(self.stamp_ns))
+
+
+def check_picture(image: object) -> None:
+    """Raise `ValueError` for anything but a non-empty 8-bit colour picture."""
+    if not isinstance(image, np.ndarray):
+        raise ValueError(
+            f'a frame must be (h, w, 3) uint8 in BGR, got {image!r:.40}; OpenCV gives None for '
+            'what it cannot read'
+        )
+    shape, dtype = image.shape, image.dtype
+    if dtype != np.uint8 or len(shape) != 3 or shape[2] != 3 or 0 in shape:
+        raise ValueError(f'a frame must be (h, w, 3) uint8 in BGR, got {shape} {dtype}')
 
 
 @dataclass(frozen=True)

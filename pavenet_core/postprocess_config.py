@@ -10,7 +10,7 @@ class PostprocessConfig:
 
     max_people             at most so many people per frame, the best ones
     clip_to_image          move keypoints outside the picture to its border
-    keypoint_score_scale   factor on every keypoint's score
+    keypoint_score_scale   factor on every keypoint's score, in [0, 1]
     times_person_score     multiply every keypoint's score by its person's
     shrink_uncertain       pull keypoints of very low score towards the picture's origin, by
                            p^5 / (p^5 + 1e-10) with p the keypoint's own score
@@ -26,8 +26,14 @@ class PostprocessConfig:
 
     def __post_init__(self) -> None:
         """Refuse what no answer can follow, naming the value."""
-        if self.max_people < 1:
-            raise ValueError(f'max_people must be at least 1, got {self.max_people}')
+        if not isinstance(self.max_people, int) or self.max_people < 1:
+            raise ValueError(
+                f'max_people must be an integer of 1 or more, got {self.max_people!r}'
+            )
+        if not 0 <= self.keypoint_score_scale <= 1:
+            raise ValueError(
+                f'keypoint_score_scale must be in [0, 1], got {self.keypoint_score_scale}'
+            )
         if self.nms_oks_threshold is not None and not 0 <= self.nms_oks_threshold <= 1:
             raise ValueError(f'nms_oks_threshold must be in [0, 1], got {self.nms_oks_threshold}')
 

@@ -15,7 +15,7 @@ class Skeleton:
     names       K names; left and right are the person's own
     edges       pairs of keypoint indices to join when drawing
     flip_pairs  pairs of keypoint indices that swap in a mirrored image
-    sigmas      K spreads of the object keypoint similarity (OKS)
+    sigmas      K spreads of the object keypoint similarity (OKS), above 0
     """
 
     name: str
@@ -30,6 +30,8 @@ class Skeleton:
             raise ValueError(
                 f'skeleton {self.name} has {len(self.names)} names but {len(self.sigmas)} sigmas'
             )
+        if not all(sigma > 0 for sigma in self.sigmas):
+            raise ValueError(f'skeleton {self.name} needs sigmas above 0, got {self.sigmas}')
         indices = [i for pair in (*self.edges, *self.flip_pairs) for i in pair]
         if indices and not 0 <= min(indices) <= max(indices) < len(self.names):
             raise ValueError(f'skeleton {self.name} joins keypoints that it does not have')

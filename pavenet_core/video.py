@@ -65,7 +65,10 @@ def open_sources(path: Path) -> list[Source]:
 
 def read_image(path: Path) -> Image:
     """Read a picture as BGR, turned as its camera said."""
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    try:
+        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    except cv2.error:  # its header promises more pixels than OpenCV takes
+        image = None
     if image is None:
         raise ValueError(f'{path} cannot be read as a picture; it is missing, damaged or no image')
     return np.asarray(image, np.uint8)

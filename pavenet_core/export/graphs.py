@@ -18,6 +18,7 @@ from pavenet_core.export.blocks import JointDecoderGraph, PoseDecoderGraph, Spat
 from pavenet_core.model import PaveNet
 
 BATCH, PEOPLE = 2, 7  # of the examples; the exported graphs take any number
+ANY_BATCH = {0: Dim('batch', min=1)}
 
 
 @dataclass(frozen=True)
@@ -75,53 +76,48 @@ def run_example(model: PaveNet, metadata: BundleMetadata, size: tuple[int, int])
 def example_graphs(model: PaveNet, metadata: BundleMetadata, size: tuple[int, int]) -> list[Graph]:
     """Return the blocks with their example tensors, names and free sizes."""
     example = run_example(model, metadata, size)
-    names = {kind: value_names(kind, metadata) for kind in ('pose', 'joint')}
-    windows = {
-        kind: [f'frame{t}.{name}' for t in range(metadata.num_frames) for name in names[kind]]
-        for kind in names
-    }
-    batch = Dim('batch', min=1)
-    cells = [(Dim(f'h{i}', min=2), Dim(f'w{i}', min=2)) for i in range(metadata.num_levels)]
-    free = {}
-    for kind, values in example.values.items():
-        if not values:
-            continue
-        chosen = [cells[level] for level in model.config.levels(kind)]
-        rows = values[0].ndim - 2
-        free[kind] = [
-            {0: batch, rows: h, rows + 1: w}
-            for _ in range(len(values) // len(chosen))
-            for h, w in chosen
-        ]
     step = metadata.input_alignment
     height, width = (step * Dim(f'{side}_steps', min=4, max=256) for side in ('h', 'w'))
-    graphs = [
-        Graph(
-            'spatial_encoder',
-            SpatialEncoderGraph(model),
-            (example.images, example.valid_sizes),
-            ['image', 'valid_size'],
-            encoder_names(metadata),
-            ({0: batch, 1: height, 2: width}, {0: batch}),
-        ),
-        Graph(
-            'pose_decoder',
-            PoseDecoderGraph(model),
-            (example.keys, example.values['pose']),
-            [*(name for name, _, _ in query_inputs(metadata)), *windows['pose']],
-            pose_decoder_outputs(metadata),
-            ([{0: batch} for _ in example.keys], free['pose']),
-        ),
+    encoder = Graph(
+        'spatial_encoder',
+        SpatialEncoderGraph(model),
+        (example.images, example.valid_sizes),
+        ['image', 'valid_size'],
+        encoder_names(metadata),
+        ({**ANY_BATCH, 1: height, 2: width}, ANY_BATCH),
+    )
+    names, free = _value_maps('pose', model, metadata, example)
+    poser = Graph(
+        'pose_decoder',
+        PoseDecoderGraph(model),
+        (example.keys, example.values['pose']),
+        [*(name for name, _, _ in query_inputs(metadata)), *names],
+        pose_decoder_outputs(metadata),
+        ([ANY_BATCH for _ in example.keys], free),
+    )
+    if model.joint_decoder is None:
+        return [encoder, poser]
+    names, free = _value_maps('joint', model, metadata, example)
+    jointer = Graph(
+        'joint_decoder',
+        JointDecoderGraph(model),
+        (example.poses[:, :, :PEOPLE], example.valid_ratios, example.values['joint']),
+        ['poses', 'valid_ratios', *names],
+        ['keypoints', 'sigmas'],
+        ({**ANY_BATCH, 2: Dim('people', min=1)}, ANY_BATCH, free),
+    )
+    return [encoder, poser, jointer]
+
+
+def _value_maps(
+    kind: str, model: PaveNet, metadata: BundleMetadata, example: Example
+) -> tuple[list[str], list[dict[int, Any]]]:
+    """Return the names of a window's value maps as a decoder takes them, and their free sizes."""
+    each = value_names(kind, metadata)
+    names = [f'frame{t}.{name}' for t in range(metadata.num_frames) for name in each]
+    rows = example.values[kind][0].ndim - 2
+    levels = [
+        {**ANY_BATCH, rows: Dim(f'h{level}', min=2), rows + 1: Dim(f'w{level}', min=2)}
+        for level in model.config.levels(kind)
     ]
-    if model.joint_decoder is not None:
-        graphs.append(
-            Graph(
-                'joint_decoder',
-                JointDecoderGraph(model),
-                (example.poses[:, :, :PEOPLE], example.valid_ratios, example.values['joint']),
-                ['poses', 'valid_ratios', *windows['joint']],
-                ['keypoints', 'sigmas'],
-                ({0: batch, 2: Dim('people', min=1)}, {0: batch}, free['joint']),
-            )
-        )
-    return graphs
+    return names, levels * (len(names) // len(levels))

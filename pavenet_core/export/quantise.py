@@ -1,9 +1,7 @@
 """A bundle in fewer bits: int8 for CPUs, fp16 for GPUs, the heads and all geometry in float32."""
 
-import logging
 import shutil
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_
 
 from pavenet_core.bundle import Bundle, BundleMetadata, save_metadata
 from pavenet_core.export.halve import halve
+from pavenet_core.export.quiet import quiet
 from pavenet_core.runtime.preprocess import ImageFitter
 
 # What is worth it; in int8 linear layers were not (docs/quantisation.md).
@@ -43,7 +42,7 @@ def quantise_to_int8(
     if not nodes:
         raise ValueError(f'{source} has no convolution, so int8 would change nothing')
     path.mkdir(parents=True, exist_ok=True)
-    with _quiet_logging():
+    with quiet():  # of its advice to prepare the graph, which torch has done
         quantize_static(
             source,
             path / source.name,
@@ -124,14 +123,16 @@ class _Calibration(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime 
 
 
 def _check(bundle: Bundle, path: Path) -> None:
-    """Refuse a source that is no longer float, or is the target."""
+    """Refuse a source that is no longer float, and a target that is or lies in the source."""
     if bundle.metadata.precision != 'float32':
         raise ValueError(
             f'{bundle.path} is {bundle.metadata.precision} already; '
             'give the float32 bundle that it was made of'
         )
-    if path.resolve() == bundle.path.resolve():
-        raise ValueError(f'{path} is the bundle itself; write the new one into another folder')
+    if path.resolve().is_relative_to(bundle.path.resolve()):
+        raise ValueError(
+            f'{path} is the bundle itself, or in it; write the new one into another folder'
+        )
 
 
 def _complete(bundle: Bundle, path: Path, precision: str, graphs: list[str]) -> BundleMetadata:
@@ -148,14 +149,3 @@ def _complete(bundle: Bundle, path: Path, precision: str, graphs: list[str]) -> 
                 'All figures above are those of the float32 bundle.\n'
             )
     return metadata
-
-
-@contextmanager
-def _quiet_logging() -> Iterator[None]:
-    """Leave out onnxruntime's advice to prepare the graph, which torch's exporter has done."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(before)

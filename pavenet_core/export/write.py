@@ -1,7 +1,6 @@
 """Write the graphs, and prove each against torch."""
 
 import copy
-import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -19,10 +18,12 @@ from pavenet_core.config import ModelConfig
 from pavenet_core.export.blocks import decoders
 from pavenet_core.export.fold import fold_batch_norms
 from pavenet_core.export.graphs import Graph, example_graphs
+from pavenet_core.export.quiet import quiet
 from pavenet_core.model import PaveNet
 
 OPSET = 20
 MIN_ALIGNMENT = 32
+FACTS = ('licence', 'training', 'accuracy')
 QUERIES = ('query', 'reference_poses', 'logits', 'warmth')
 SURE = 0.9  # share of the queries that must agree
 TOLERANCE = 1e-3  # largest difference from torch, relative to the tensor's largest value
@@ -38,21 +39,22 @@ def export_bundle(
     """
     Write a network as a bundle folder.
 
-    facts  further fields of `BundleMetadata`: licence, training, accuracy
+    facts  further fields of `BundleMetadata`, of `FACTS`
 
-    Every graph is run by onnxruntime on pictures of two other sizes and compared with torch;
-    `BundleError` if any number is off by more than `TOLERANCE`.
+    The network stays as it is; it may be in training, or on a GPU. Every graph is run by
+    onnxruntime on pictures of two other sizes and compared with torch; `BundleError` if any number
+    is off by more than `TOLERANCE`.
     """
-    decoders(model)
-    model = model.eval()
+    decoders(model)  # refuses a network that cannot be exported
+    model = copy.deepcopy(model).cpu().eval()
     if model.config.scales > 1:
-        model = copy.deepcopy(model)
         fold_batch_norms(model.backbone.trunk)
     # Of unaligned sizes the exporter cannot prove that a level's size follows from the picture's.
     alignment = max(model.config.input_alignment, MIN_ALIGNMENT)
     model.config = replace(model.config, input_alignment=alignment)
     metadata = describe(model.config, frame_interval_s, facts or {})
     path.mkdir(parents=True, exist_ok=True)
+    (path / 'metadata.json').unlink(missing_ok=True)  # an older bundle's, lest it vouch for these
     small, wide = example_graphs(model, metadata, (256, 320)), (384, 256)
     with torch.inference_mode():
         other = example_graphs(model, metadata, wide)
@@ -69,6 +71,8 @@ def describe(
     config: ModelConfig, frame_interval_s: float, facts: Mapping[str, Any]
 ) -> BundleMetadata:
     """Collect what the runtime must know of a network."""
+    if unknown := sorted(set(facts) - set(FACTS)):
+        raise ValueError(f'facts of a bundle are {", ".join(FACTS)}; got also {unknown}')
     return BundleMetadata(
         name=config.name,
         version=__version__,
@@ -91,8 +95,7 @@ def describe(
 
 def write_graph(graph: Graph, file: Path) -> None:
     """Export one block with torch's own exporter."""
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore')  # of the exporter's inner workings
+    with quiet():
         program = torch.onnx.export(
             graph.block,
             graph.inputs,

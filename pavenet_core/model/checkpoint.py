@@ -49,14 +49,23 @@ def load_checkpoint(path: Path, num_frames: int | None = None) -> PaveNet:
     Build the network of a training checkpoint, with its averaged weights.
 
     num_frames  widen an image model to so many frames; by default the checkpoint's own number
+
+    Raise `ValueError` if it is none, or of a network that this version builds otherwise.
     """
     weights = read_weights(path)
     config, state = weights.config, weights.network
     if num_frames is not None and num_frames != config.num_frames:
         state = widened(state, config, num_frames)
         config = config.with_frames(num_frames)
-    model = PaveNet(config)
-    model.load_state_dict(state)
+    try:
+        model = PaveNet(config)
+        model.load_state_dict(state)
+    except RuntimeError as error:  # no such trunk, or weights of other names or shapes
+        reason = ' '.join(str(error).split())
+        raise ValueError(
+            f'{path} is of a network that this version does not build; use the version that '
+            f'trained it ({reason:.200})'
+        ) from error
     return model.eval()
 
 

@@ -59,6 +59,10 @@ class VideoPoseEstimator:
     ) -> None:
         if not isinstance(model, PoseModel):
             model = PoseModel(model, device=device, num_threads=num_threads, spinning=spinning)
+        elif (device, num_threads, spinning) != ('cpu', 0, True):
+            raise ValueError(
+                'the model is open already; give device, num_threads and spinning to its PoseModel'
+            )
         self.metadata: BundleMetadata = model.metadata
         if max_people is None:
             max_people = self.metadata.postprocess.max_people
@@ -87,8 +91,9 @@ class VideoPoseEstimator:
         Take the next frame and return the oldest answer not yet given, or None.
 
         With lookahead 0 that is always this frame's. A frame with the stamp of the one before it
-        is dropped: no frame is answered twice.
+        is dropped: no frame is answered twice. Raise `ValueError` for limits set to nonsense.
         """
+        _check_people(self.score_threshold, self.max_people)
         if not self._buffer.is_repeat(frame.stamp_ns):
             encoded = self._encode(frame.image)
             self._buffer.push(frame.stamp_ns, encoded.size, encoded)
@@ -96,11 +101,12 @@ class VideoPoseEstimator:
         return None if window is None else self._decode(window)
 
     def flush(self) -> list[Poses]:
-        """End the video: return the answers not yet given, in order."""
+        """End the video, so that another may begin: return the answers not yet given, in order."""
         self._buffer.end_run()
         answers = []
         while (window := self._buffer.next_window()) is not None:
             answers.append(self._decode(window))
+        self._buffer.reset()
         return answers
 
     def reset(self) -> None:
@@ -133,14 +139,14 @@ class VideoPoseEstimator:
 def _check_people(score_threshold: float, max_people: int) -> None:
     if not 0 <= score_threshold <= 1:
         raise ValueError(f'score_threshold must be in [0, 1], got {score_threshold}')
-    if max_people < 1:
-        raise ValueError(f'max_people must be at least 1, got {max_people}')
+    if not isinstance(max_people, int) or max_people < 1:
+        raise ValueError(f'max_people must be an integer of 1 or more, got {max_people!r}')
 
 
 def _check_times(
     half: int, lookahead: int, frame_interval_s: float | None, max_gap_s: float
 ) -> None:
-    if not 0 <= lookahead <= half:
+    if lookahead not in range(half + 1):
         raise ValueError(f'lookahead must be 0 to {half} with this model, got {lookahead}')
     if not 0 < max_gap_s < math.inf:
         raise ValueError(f'max_gap_s must be above 0 and finite, got {max_gap_s}')

@@ -94,5 +94,6 @@ def suppress(keypoints_px: Floats, skeleton: Skeleton, threshold: float) -> list
         squared_px = np.square(keypoints_px[others] - keypoints_px[best]).sum(-1)
         area = (areas[others] + areas[best]) / 2 + np.spacing(1)
         similarity = np.exp(-squared_px / variances / area[:, None] / 2).mean(-1)
-        waiting = [i for i, oks in zip(others, similarity, strict=True) if oks <= threshold]
+        # One broken pose, to which similarities are not numbers, drops nobody.
+        waiting = [i for i, oks in zip(others, similarity, strict=True) if not oks > threshold]
     return kept

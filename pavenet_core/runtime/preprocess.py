@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pavenet_core.poses import check_picture
+
 
 @dataclass(frozen=True)
 class FittedImage:
@@ -42,7 +44,8 @@ class ImageFitter:
         self._pixels = np.zeros((1, 0, 0, 3), np.uint8)
 
     def __call__(self, image: NDArray[np.uint8]) -> FittedImage:
-        """Write the picture into the reused input."""
+        """Write the picture, (h, w, 3) uint8, into the reused input."""
+        check_picture(image)  # OpenCV would leave the input as it was, without a word
         height, width = valid = self.valid_size(image.shape[0], image.shape[1])
         if valid != self._valid:
             padded = (-(-side // self.alignment) * self.alignment for side in valid)

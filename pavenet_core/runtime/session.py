@@ -8,6 +8,7 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import Any, TypeAlias
 
 import onnxruntime as ort
@@ -34,7 +35,10 @@ _ORT_ERRORS = (
     *(ort_state.Fail, ort_state.InvalidArgument, ort_state.NoSuchFile, ort_state.NoModel),
     *(ort_state.EngineError, ort_state.RuntimeException, ort_state.InvalidProtobuf),
     *(ort_state.NotImplemented, ort_state.InvalidGraph, ort_state.EPFail, RuntimeError),
+    UnicodeDecodeError,  # of what a damaged file has for a name
 )
+# Of two threads that turn the standard output aside at once, one would never turn it back.
+_LOADING_CUDA = Lock()
 
 
 @dataclass(frozen=True)
@@ -193,17 +197,17 @@ def _open(
 
 
 def _start(path: Path, providers: Sequence[str], config: SessionConfig) -> ort.InferenceSession:
-    with redirect_stdout(sys.stderr):  # where onnxruntime prints which libraries it lacks
-        if PROVIDERS['cuda'] in providers:
+    if PROVIDERS['cuda'] in providers:
+        with _LOADING_CUDA:
             _load_cuda()
-        return ort.InferenceSession(
-            path,
-            config.options(),
-            providers=list(providers),
-            provider_options=_provider_options(providers, path, config),
-            disabled_optimizers=SLOWER if providers == [PROVIDERS['cpu']] else None,
-            enable_fallback=0,  # it would forget the options, and try one other device only
-        )
+    return ort.InferenceSession(
+        path,
+        config.options(),
+        providers=list(providers),
+        provider_options=_provider_options(providers, path, config),
+        disabled_optimizers=SLOWER if providers == [PROVIDERS['cpu']] else None,
+        enable_fallback=0,  # it would forget the options, and try one other device only
+    )
 
 
 def _provider_options(
@@ -227,4 +231,5 @@ def _provider_options(
 def _load_cuda() -> None:
     """Find CUDA and cuDNN where pip puts them; onnxruntime before 1.21 can't."""
     if hasattr(ort, 'preload_dlls'):
-        ort.preload_dlls()
+        with redirect_stdout(sys.stderr):  # where it prints which libraries it lacks
+            ort.preload_dlls()

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator
+from itertools import groupby
 
 from pavenet_core.poses import Frame, Poses
 from pavenet_core.runtime.estimator import VideoPoseEstimator
@@ -13,22 +14,15 @@ def stream_poses(
     """
     Yield the frames of one video, or one picture, in order, each with its people.
 
-    The estimator starts anew. With a lookahead the pairs come that many frames late.
+    The estimator starts anew. With a lookahead the pairs come that many frames late. Of frames
+    with one stamp the first alone is taken, as `VideoPoseEstimator.push` does.
     """
     estimator.reset()
     waiting: deque[Frame] = deque()
-    for frame in frames:
-        waiting.append(frame)
-        poses = estimator.push(frame)
+    for _, repeats in groupby(frames, lambda frame: frame.stamp_ns):
+        waiting.append(next(repeats))
+        poses = estimator.push(waiting[-1])
         if poses is not None:
-            yield _take(waiting, poses.stamp_ns), poses
+            yield waiting.popleft(), poses
     for poses in estimator.flush():
-        yield _take(waiting, poses.stamp_ns), poses
-
-
-def _take(waiting: deque[Frame], stamp_ns: int) -> Frame:
-    """Return the frame that was answered, passing over dropped repeats before it."""
-    frame = waiting.popleft()
-    while frame.stamp_ns != stamp_ns:
-        frame = waiting.popleft()
-    return frame
+        yield waiting.popleft(), poses

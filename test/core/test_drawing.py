@@ -5,9 +5,9 @@ import cv2
 import numpy as np
 import pytest
 
-from pavenet_core.drawing import LEFT, MIDDLE, RIGHT, draw_poses
+from pavenet_core.drawing import LEFT, MIDDLE, RIGHT, draw_poses, limb_color
 from pavenet_core.poses import Poses
-from pavenet_core.skeleton import COCO17
+from pavenet_core.skeleton import COCO17, Skeleton
 
 GRAY = 90
 
@@ -176,3 +176,15 @@ def test_keypoints_outside_the_picture_are_cut_off_at_its_edge() -> None:
     drawn = draw_poses(gray_image(), poses_of(person), COCO17)
     assert drawn.shape == (240, 200, 3)
     assert (drawn != GRAY).any()
+
+
+@pytest.mark.parametrize('spelling', ['{}_hip', 'hip_{}', '{} hip'])
+@pytest.mark.parametrize(('left', 'right'), [('left', 'right'), ('Left', 'Right')])
+def test_own_names_tell_the_side_wherever_it_stands_in_them(
+    spelling: str, left: str, right: str
+) -> None:
+    names = ('nose', spelling.format(left), spelling.format(right))
+    skeleton = Skeleton.of_names('own', names, ((0, 1), (0, 2), (1, 2)))
+    limbs = [limb_color(skeleton, a, b) for a, b in skeleton.edges]
+    assert limbs == [LEFT, RIGHT, MIDDLE]
+    assert [limb_color(skeleton, i, i) for i in range(3)] == [MIDDLE, LEFT, RIGHT]

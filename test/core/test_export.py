@@ -257,6 +257,40 @@ def test_what_cannot_run_frame_by_frame_is_refused_by_name(
     assert not (tmp_path / 'bundle').exists()
 
 
+def test_export_leaves_the_network_as_it_is(
+    make_tiny_model: Callable[..., PaveNet], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = make_tiny_model(input_alignment=1).train()
+    config = model.config
+    monkeypatch.setattr('pavenet_core.export.write.write_graph', lambda *_: None)
+    monkeypatch.setattr('pavenet_core.export.write.compare', lambda *_: None)
+    assert export_bundle(model, tmp_path).input_alignment == 32
+    assert model.config == config and model.training
+
+
+def test_a_bundle_that_differs_from_torch_is_none_though_one_was_there_before(
+    make_tiny_model: Callable[..., PaveNet], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def differ(*_: object) -> None:
+        raise BundleError('differs from torch')
+
+    (tmp_path / 'metadata.json').write_text('{}')
+    monkeypatch.setattr('pavenet_core.export.write.write_graph', lambda *_: None)
+    monkeypatch.setattr('pavenet_core.export.write.compare', differ)
+    with pytest.raises(BundleError, match='differs from torch'):
+        export_bundle(make_tiny_model(), tmp_path)
+    assert not (tmp_path / 'metadata.json').exists()
+
+
+@pytest.mark.parametrize('wrong', ['licens', 'name'])
+def test_facts_that_a_bundle_does_not_take_are_refused_before_any_work(
+    make_tiny_model: Callable[..., PaveNet], tmp_path: Path, wrong: str
+) -> None:
+    with pytest.raises(ValueError, match=rf"licence, training, accuracy; got also \['{wrong}'\]"):
+        export_bundle(make_tiny_model(), tmp_path / 'bundle', facts={wrong: 'x', 'licence': 'MIT'})
+    assert not (tmp_path / 'bundle').exists()
+
+
 def test_queries_of_equal_score_may_change_places_but_not_their_values() -> None:
     ours = np.random.default_rng(0).random((1, 100, 8)).astype(np.float32)
     swapped = ours.copy()

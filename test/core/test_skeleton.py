@@ -49,3 +49,9 @@ def test_contradictions_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         Skeleton.of_names('own', names, edges)
+
+
+@pytest.mark.parametrize('sigma', [0.0, -0.1, float('nan')])
+def test_a_spread_that_nothing_can_be_divided_by_is_refused(sigma: float) -> None:
+    with pytest.raises(ValueError, match=f'skeleton own needs sigmas above 0, got .*{sigma}'):
+        Skeleton.of_names('own', ('a', 'b'), sigmas=(0.1, sigma))

@@ -1,3 +1,5 @@
+import struct
+import zlib
 from pathlib import Path
 
 import cv2
@@ -66,6 +68,17 @@ def test_what_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / 'broken.jpg').write_bytes(b'no picture')
     with pytest.raises(ValueError, match=r'broken\.jpg cannot be read as a picture'):
         list(open_sources(tmp_path / 'broken.jpg')[0].frames())
+
+
+def test_a_picture_with_a_damaged_size_is_one_sentence(tmp_path: Path) -> None:
+    file = tmp_path / 'vast.png'
+    write_image(file, np.zeros((8, 8, 3), np.uint8))
+    data = bytearray(file.read_bytes())
+    data[16:24] = struct.pack('>II', 70000, 70000)
+    data[29:33] = struct.pack('>I', zlib.crc32(data[12:29]))
+    file.write_bytes(data)
+    with pytest.raises(ValueError, match=r'vast\.png cannot be read as a picture'):
+        read_image(file)
 
 
 def test_a_video_cut_short_is_refused_at_once(tmp_path: Path) -> None:

@@ -299,6 +299,9 @@ def test_a_bundle_is_quantised_once_and_elsewhere(
         calibrate(int8_bundle, pictures(1), tmp_path / 'new')
     with pytest.raises(ValueError, match='is the bundle itself'):
         convert_to_fp16(load_bundle(float_bundle), float_bundle)
+    with pytest.raises(ValueError, match='or in it; write the new one into another folder'):
+        convert_to_fp16(load_bundle(float_bundle), float_bundle / 'half')
+    assert not (float_bundle / 'half').exists()
     with pytest.raises(ValueError, match='has no convolution'):
         calibrate(stand_in, pictures(1), tmp_path / 'new')
     assert not (tmp_path / 'new').exists()

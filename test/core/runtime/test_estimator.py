@@ -109,6 +109,18 @@ def test_a_repeated_frame_is_neither_encoded_nor_answered(
     assert estimator.encodes == 1
 
 
+@pytest.mark.parametrize('lookahead', [0, 1])
+def test_after_the_end_of_a_video_another_may_begin_with_the_same_stamp(
+    stand_in: Path, make_frame: MakeFrame, read_window: ReadWindow, lookahead: int
+) -> None:
+    estimator = VideoPoseEstimator(stand_in, lookahead=lookahead)
+    stills = [run_all(estimator, [make_frame(value, 0)]) for value in (10, 20)]
+    assert [[read_window(poses) for poses in answers] for answers in stills] == [
+        [[10, 10, 10]],
+        [[20, 20, 20]],
+    ]
+
+
 def test_a_new_run_lets_the_pending_frames_out_one_by_one(
     stand_in_5: Path, make_frame: MakeFrame, read_window: ReadWindow
 ) -> None:
@@ -265,6 +277,8 @@ def test_the_estimator_tells_its_model_and_its_providers(stand_in: Path) -> None
         ({'score_threshold': 1.5}, r'score_threshold .* got 1.5'),
         ({'score_threshold': float('nan')}, 'score_threshold'),
         ({'max_people': 0}, 'max_people .* got 0'),
+        ({'max_people': 2.5}, r'max_people .* got 2\.5'),
+        ({'lookahead': 0.5}, r'lookahead .* got 0\.5'),
         ({'lookahead': 2}, 'lookahead must be 0 to 1 .* got 2'),
         ({'lookahead': -1}, 'lookahead .* got -1'),
         ({'frame_interval_s': 0.0}, r'frame_interval_s .* got 0\.0'),
@@ -282,9 +296,49 @@ def test_nonsense_is_refused_with_the_value(
         VideoPoseEstimator(stand_in, **options)
 
 
+@pytest.mark.parametrize(('limit', 'nonsense'), [('score_threshold', 30), ('max_people', -1)])
+def test_nonsense_set_between_frames_is_refused_and_loses_no_frame(
+    stand_in: Path, make_frame: MakeFrame, read_window: ReadWindow, limit: str, nonsense: int
+) -> None:
+    estimator = VideoPoseEstimator(stand_in)
+    before = getattr(estimator, limit)
+    estimator.push(make_frame(10, 0))
+    setattr(estimator, limit, nonsense)
+    with pytest.raises(ValueError, match=f'{limit} must be .* got {nonsense}'):
+        estimator.push(make_frame(20, 1))
+    setattr(estimator, limit, before)
+    poses = estimator.push(make_frame(20, 1))
+    assert poses is not None
+    assert read_window(poses) == [10, 20, 20]
+
+
 def test_a_missing_model_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match=r'no model .*nowhere'):
         VideoPoseEstimator(tmp_path / 'nowhere')
+
+
+def test_a_folder_that_is_no_bundle_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match=r'no such file; give the folder of a bundle'):
+        VideoPoseEstimator(tmp_path)
+
+
+def test_a_folder_of_a_shipped_name_is_opened_by_its_path(
+    tmp_path: Path, write_bundle: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_bundle(tmp_path / 'nano')
+    monkeypatch.chdir(tmp_path)
+    assert PoseModel('./nano').metadata.name == 'stand-in'
+    assert PoseModel('nano').metadata.name == 'nano'
+
+
+def test_a_path_may_begin_at_home(
+    tmp_path: Path, write_bundle: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv('HOME', str(tmp_path))
+    write_bundle(tmp_path / 'mine')
+    assert VideoPoseEstimator('~/mine').metadata.name == 'stand-in'
+    with pytest.raises(BundleError, match="no model '~/other'"):
+        VideoPoseEstimator('~/other')
 
 
 def test_a_missing_graph_is_named(tmp_path: Path, write_bundle: Callable[..., Path]) -> None:
@@ -300,6 +354,12 @@ def test_a_missing_graph_is_named(tmp_path: Path, write_bundle: Callable[..., Pa
         ('num_frames', 5, 'pose_decoder.onnx has other inputs'),
         ('num_joint_layers', 2, 'spatial_encoder.onnx has other outputs'),
         ('num_joint_layers', 0, 'spatial_encoder.onnx has other outputs'),
+        ('num_frames', 2.5, 'num_frames must be an integer of 1 or more, got 2.5'),
+        ('num_frames', 4, 'num_frames must be odd, got 4'),
+        ('num_joint_layers', 'two', "num_joint_layers must be an integer of 0 or more, got 'two'"),
+        ('postprocess', {'max_people': 2.5}, 'max_people must be an integer .* got 2.5'),
+        ('postprocess', {'keypoint_score_scale': 'x'}, 'not a readable bundle'),
+        ('postprocess', {'keypoint_score_scale': 2}, r'must be in \[0, 1\], got 2'),
     ],
 )
 def test_facts_that_the_graphs_contradict_are_refused(
@@ -335,6 +395,12 @@ def test_two_videos_share_one_model_and_keep_their_own_windows(
     assert read_window(of_front) == [101, 102, 102]
     assert read_window(of_rear) == [201, 202, 202]
     assert front.providers == rear.providers == model.providers
+
+
+@pytest.mark.parametrize('option', [{'device': 'auto'}, {'num_threads': 1}, {'spinning': False}])
+def test_an_open_model_is_not_told_how_to_open(stand_in: Path, option: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r'open already; give .* to its PoseModel'):
+        VideoPoseEstimator(PoseModel(stand_in), **option)
 
 
 def test_max_people_is_the_models_own_unless_told(

@@ -84,6 +84,11 @@ def test_the_better_of_two_similar_people_stays_though_a_third_would_link_them()
     np.testing.assert_allclose(kept.scores, [0.9, 0.5])
 
 
+def test_who_is_not_a_number_drops_nobody() -> None:
+    people = [np.full((17, 2), np.nan), person(0.1, 0.1, 0.4), person(0.5, 0.5, 0.4)]
+    assert len(answer(people, 0.1, PostprocessConfig(nms_oks_threshold=0.45))) == 3
+
+
 def test_the_authors_rules_clip_shrink_and_multiply() -> None:
     people = [person(0.8, 0.1, 0.4)]
     poses = answer(people, 0.9, AUTHORS_POSTPROCESS)

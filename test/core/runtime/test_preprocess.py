@@ -55,6 +55,16 @@ def test_views_and_read_only_pictures_are_taken() -> None:
     np.testing.assert_array_equal(ImageFitter(64, 16)(rgb[..., ::-1]).pixels[0], rgb[..., ::-1])
 
 
+@pytest.mark.parametrize('channels', [(), (1,), (4,)])
+def test_no_picture_is_taken_for_the_one_before(channels: tuple[int, ...]) -> None:
+    fitter = ImageFitter(64, 16)
+    fitter(np.full((64, 64, 3), 200, np.uint8))
+    with pytest.raises(ValueError, match=r'\(h, w, 3\) uint8 in BGR, got \(64, 64'):
+        fitter(np.zeros((64, 64, *channels), np.uint8))
+    with pytest.raises(ValueError, match=r'got .* float32'):
+        fitter(np.zeros((64, 64, 3), np.float32))
+
+
 def test_a_marked_pixel_maps_back_to_where_it_was() -> None:
     image = np.zeros((300, 400, 3), np.uint8)
     cv2.circle(image, (313, 77), 6, (255, 255, 255), -1)

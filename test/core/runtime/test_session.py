@@ -1,5 +1,8 @@
+import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import numpy as np
@@ -10,6 +13,7 @@ from pavenet_core.bundle import BundleError
 from pavenet_core.runtime.session import (
     OnnxGraph,
     SessionConfig,
+    _load_cuda,
     choose_providers,
     tensorrt_options,
 )
@@ -60,6 +64,13 @@ def test_a_truncated_file_is_one_sentence(
     path = write_bundle(tmp_path) / 'joint_decoder.onnx'
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(BundleError, match=r'joint_decoder\.onnx'):
+        open_joint_decoder(tmp_path)
+
+
+def test_a_damaged_name_is_one_sentence(tmp_path: Path, write_bundle: Callable[..., Path]) -> None:
+    path = write_bundle(tmp_path) / 'joint_decoder.onnx'
+    path.write_bytes(path.read_bytes().replace(b'constant0', b'\xf0onstant0', 1))
+    with pytest.raises(BundleError, match=r'joint_decoder\.onnx is not a graph'):
         open_joint_decoder(tmp_path)
 
 
@@ -202,3 +213,28 @@ def test_an_impossible_folder_of_engines_is_one_sentence(
         open_joint_decoder(stand_in, config)
     config = SessionConfig('cuda', tensorrt_cache=tmp_path / 'file')
     assert open_joint_decoder(stand_in, config).providers == (CUDA, CPU)
+
+
+def test_models_opened_in_threads_leave_the_output_alone(
+    stand_in: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output, seen = sys.stdout, set[Any]()
+    start, both = ort.InferenceSession, Barrier(2)
+
+    def overlap(*arguments: Any, **options: Any) -> ort.InferenceSession:
+        both.wait()
+        seen.add(sys.stdout)
+        return start(*arguments, **options)
+
+    monkeypatch.setattr(ort, 'InferenceSession', overlap)
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(open_joint_decoder, [stand_in] * 2))
+    assert seen == {sys.stdout} == {output}
+
+
+def test_what_onnxruntime_prints_of_missing_libraries_is_no_output(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(ort, 'preload_dlls', lambda: print('lacks libcudnn'), raising=False)
+    _load_cuda.__wrapped__()
+    assert capsys.readouterr() == ('', 'lacks libcudnn\n')

@@ -1,4 +1,5 @@
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -33,3 +34,17 @@ def test_a_second_video_knows_nothing_of_the_first(
 
 def test_a_video_without_frames_has_no_answers(stand_in: Path) -> None:
     assert list(stream_poses(VideoPoseEstimator(stand_in), [])) == []
+
+
+def test_repeats_are_not_kept(stand_in: Path, make_frame: Callable[..., Frame]) -> None:
+    given, kept = [], []
+
+    def stuck() -> Iterator[Frame]:
+        for _ in range(9):
+            frame = make_frame(10, 0)
+            given.append(weakref.ref(frame))
+            yield frame
+            kept.append(sum(known() is not None for known in given))
+
+    assert len(list(stream_poses(VideoPoseEstimator(stand_in, lookahead=1), stuck()))) == 1
+    assert max(kept) <= 3
