@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pavenet_core.cli.device import open_model
-from pavenet_core.cli.predict_outputs import image_name, make_folders
+from pavenet_core.cli.predict_outputs import image_name, prepare_outputs
 
 if TYPE_CHECKING:
     from pavenet_core.bag.read import BagSource
@@ -94,7 +94,7 @@ def predict(
 
             assert isinstance(sources[0], BagSource)
             about = stack.enter_context(AboutBag(args, command, metadata, sources[0]))
-        make_folders(args)
+        prepare_outputs(args)
         start = time.monotonic()
         frames = _answer_all(args, estimator, sources, about, tick)
         seconds = time.monotonic() - start

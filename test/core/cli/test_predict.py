@@ -133,6 +133,9 @@ def test_the_command_says_what_it_wrote(
         (['photos', '--images', 'photos'], 'is also an input'),
         (['photos', 'photos', '--images', 'drawn'], 'of the same name'),
         (['walk.mp4', '--out', 'photos'], 'photos is a folder'),
+        (['walk.mp4', '--out', '/proc/poses.json'], 'cannot write /proc/poses.json: No such file'),
+        (['walk.mp4', '--out', 'broken.jpg/a.json'], 'cannot make the folder broken.jpg: File'),
+        (['walk.mp4', '--images', 'broken.jpg'], 'cannot make the folder broken.jpg: File exists'),
     ],
 )
 def test_bad_input_is_one_sentence_and_leaves_the_inputs_alone(
