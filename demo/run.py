@@ -89,6 +89,8 @@ def _frames_per_second(video: Path) -> float:
     if not video.exists() or video.is_dir():
         wrong = 'is a folder' if video.is_dir() else 'does not exist'
         raise ValueError(f'{video} {wrong}; give a video file or a camera such as /dev/video0')
+    if video.resolve() == VIDEO_OUT:
+        raise ValueError(f'{video} is where the demo writes; give it another name')
     if not video.is_char_device():
         return open_sources(video)[0].fps or 1.0
     capture = cv2.VideoCapture(str(video))

@@ -10,6 +10,7 @@ import pytest
 
 REPOSITORY = Path(__file__).parents[2]
 RUN = REPOSITORY / 'demo' / 'run.py'
+OUT = REPOSITORY / 'demo' / 'poses.mp4'
 
 
 @pytest.mark.parametrize(
@@ -32,10 +33,13 @@ def test_its_nodes_meet_no_others(distribution: str, alone: dict[str, str]) -> N
     [
         ('missing.mp4', 'missing.mp4 does not exist; give a video file or a camera'),
         ('test', 'test is a folder; give a video file or a camera'),
+        ('demo/poses.mp4', 'demo/poses.mp4 is where the demo writes'),
         ('LICENSE', 'LICENSE cannot be read as a video'),
     ],
 )
 def test_what_it_can_not_play_is_one_sentence(video: str, message: str) -> None:
+    is_new = not OUT.exists()
+    OUT.touch()
     done = subprocess.run(
         [sys.executable, RUN, '--video', video],
         cwd=REPOSITORY,
@@ -44,6 +48,8 @@ def test_what_it_can_not_play_is_one_sentence(video: str, message: str) -> None:
         text=True,
         check=False,
     )
+    if is_new:
+        OUT.unlink()
     assert done.returncode == 1
     assert done.stderr.startswith(f'make demo: {message}')
     assert done.stderr.count('\n') == 1
