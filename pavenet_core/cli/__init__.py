@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         return _fail(
             f'{verb} needs the Python package {error.name}, which is not installed; '
-            f'get all that it may need with: pip install {PACKAGES[verb]}'
+            f'get it with: pip install {_packages(verb, error.name or "")}'
         )
     except BrokenPipeError:
         # Whoever read has gone; Python would try once more at its end, and complain.
@@ -85,6 +85,13 @@ def _verb_parser(verb: str, module: ModuleType) -> argparse.ArgumentParser:
     )
     module.add_arguments(parser)
     return parser
+
+
+def _packages(verb: str, module: str) -> str:
+    """Return what to install for a module: all that the verb may need, if it is among that."""
+    package = 'opencv-python-headless' if module == 'cv2' else module
+    wanted = PACKAGES.get(verb, '')
+    return wanted if package in wanted.split() else package
 
 
 def _fail(sentence: str) -> int:
