@@ -15,6 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import rclpy
+from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
@@ -118,7 +119,7 @@ def main() -> None:
             player.play_file(open_sources(args.video)[0])
     except (TimeoutError, ValueError) as error:
         sys.exit(f'[player] {error}')
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, ExternalShutdownException):
         sys.exit(130)
     milliseconds = 1e3 * statistics.median(player.seconds)
     print(f'image out to poses in:  {milliseconds:.0f} ms per frame (median)')

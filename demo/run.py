@@ -3,7 +3,8 @@ Show the whole road on a video: player -> /image -> pose_node -> /poses -> recor
 
 Player, node and recorder are processes of their own that know each other only through ROS topics;
 the node is started with `ros2 launch pavenet_ros pose.launch.py`, as on a robot, or where ROS 2
-comes from PyPI, which has no `ros2`, by a script that does the same.
+comes from PyPI, which has no `ros2`, by a script that does the same. They have a ROS graph of
+their own, so that they neither answer a robot nearby nor steer another pose_node.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -45,9 +47,11 @@ def main() -> None:
 
 def _show(video: Path, seconds: float) -> None:
     fps = _frames_per_second(video)
-    print(f'[demo] {video} -> /image -> pose_node -> /poses', flush=True)
+    os.environ |= own_graph(os.environ)
+    domain = os.environ['ROS_DOMAIN_ID']
+    print(f'[demo] {video} -> /image -> pose_node -> /poses, ROS_DOMAIN_ID={domain}', flush=True)
     with ExitStack() as stack:
-        node = _start(stack, *_launch_command())
+        node = _start(stack, *_launch_command(), end=signal.SIGINT)
         recorder = _start(
             stack,
             *(sys.executable, str(HERE / 'record_poses.py'), '--fps', str(fps)),
@@ -66,6 +70,15 @@ def _show(video: Path, seconds: float) -> None:
     print('make demo: done')
 
 
+def own_graph(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return what keeps ROS nodes away from all others: a domain, and this computer alone."""
+    is_old = environment.get('ROS_DISTRO') == 'humble'
+    alone = (
+        {'ROS_LOCALHOST_ONLY': '1'} if is_old else {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST'}
+    )
+    return {'ROS_DOMAIN_ID': str(os.getpid() % 100 + 1), **alone}
+
+
 def _launch_command() -> tuple[str, ...]:
     if shutil.which('ros2'):
         return 'ros2', 'launch', 'pavenet_ros', 'pose.launch.py'
@@ -73,8 +86,11 @@ def _launch_command() -> tuple[str, ...]:
 
 
 def _frames_per_second(video: Path) -> float:
-    if video.is_dir():
-        raise ValueError(f'{video} is a folder; give a video file or a camera such as /dev/video0')
+    if not video.exists() or video.is_dir():
+        wrong = 'is a folder' if video.is_dir() else 'does not exist'
+        raise ValueError(f'{video} {wrong}; give a video file or a camera such as /dev/video0')
+    if video.resolve() == VIDEO_OUT:
+        raise ValueError(f'{video} is where the demo writes; give it another name')
     if not video.is_char_device():
         return open_sources(video)[0].fps or 1.0
     capture = cv2.VideoCapture(str(video))
@@ -83,9 +99,12 @@ def _frames_per_second(video: Path) -> float:
     return float(capture.get(cv2.CAP_PROP_FPS)) or 30.0
 
 
-def _start(stack: ExitStack, *command: str) -> 'subprocess.Popen[bytes]':
+def _start(
+    stack: ExitStack, *command: str, end: signal.Signals = signal.SIGTERM
+) -> 'subprocess.Popen[bytes]':
+    """Start a process, to be stopped by `end`: SIGTERM is silent also while Python imports."""
     process = subprocess.Popen(command, start_new_session=True)
-    stack.callback(_stop, process)
+    stack.callback(_stop, process, end)
     return process
 
 
@@ -101,10 +120,10 @@ def _wait_for_player(
         raise RuntimeError('the video could not be played to its end, see above')
 
 
-def _stop(process: 'subprocess.Popen[bytes]') -> int:
-    """Ask a process to finish, as Ctrl-C would, and wait for it."""
+def _stop(process: 'subprocess.Popen[bytes]', end: signal.Signals = signal.SIGINT) -> int:
+    """Ask a process to finish, by default as Ctrl-C would, and wait for it."""
     if process.poll() is None:
-        process.send_signal(signal.SIGINT)
+        process.send_signal(end)
     try:
         return process.wait(STOP_S)
     except subprocess.TimeoutExpired:
@@ -112,4 +131,5 @@ def _stop(process: 'subprocess.Popen[bytes]') -> int:
         return process.wait()
 
 
-main()
+if __name__ == '__main__':
+    main()

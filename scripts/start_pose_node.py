@@ -30,8 +30,14 @@ def main() -> int:
     if {'-h', '--help'} & set(sys.argv[1:]):
         print(__doc__.strip())
         return 0
-    node = Path(get_package_prefix(PACKAGE)) / 'lib' / PACKAGE / 'pose_node'
-    parameters = Path(get_package_share_directory(PACKAGE)) / 'config' / 'pose.yaml'
+    try:
+        node = Path(get_package_prefix(PACKAGE)) / 'lib' / PACKAGE / 'pose_node'
+        parameters = Path(get_package_share_directory(PACKAGE)) / 'config' / 'pose.yaml'
+    except (LookupError, OSError):  # not built; or no prefix at all is known
+        sys.exit(
+            f'start_pose_node: this shell knows no {PACKAGE}; build it with scripts/setup demo, '
+            'then: . scripts/env'
+        )
     # A later file wins over an earlier one, so what is given comes after the defaults.
     arguments = ['--ros-args', '--params-file', str(parameters), *sys.argv[1:]]
     process = subprocess.Popen([sys.executable, str(node), *arguments])

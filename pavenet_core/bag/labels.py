@@ -34,6 +34,8 @@ class BagLabels:
 
     def __init__(self, path: Path, num_frames: int, metadata: BundleMetadata) -> None:
         """Refuse labels that don't fit the bag or the model, before the work."""
+        if not path.exists():
+            raise ValueError(f'{path} does not exist; give a COCO keypoint file')
         self._folder = TemporaryDirectory()
         self._metadata = metadata
         try:

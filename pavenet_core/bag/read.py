@@ -11,7 +11,7 @@ import numpy as np
 from rosbags.interfaces import Connection
 from rosbags.rosbag2 import Reader
 
-from pavenet_core.bag.detect import SUFFIXES
+from pavenet_core.bag.detect import SUFFIXES, is_bag
 from pavenet_core.bag.frame import BagFrame, ImageHeader, Unreadable
 from pavenet_core.bag.messages import COMPRESSED, IMAGE, message_types
 from pavenet_core.compressed_codec import decode_compressed
@@ -78,7 +78,11 @@ def open_bag(path: Path, topic: str | None = None) -> BagSource:
 
 
 def check_names(path: Path) -> None:
-    """Refuse a path that looks like a bag, but is not named as one."""
+    """Refuse a path that is no bag, or looks like one, but is not named as one."""
+    if not path.exists():
+        raise ValueError(f'{path} does not exist; give the folder of a rosbag, or its file')
+    if not is_bag(path):
+        raise ValueError(f'{path} is no rosbag; give its folder, or its .mcap or .db3 file')
     if path.is_dir() and not (path / 'metadata.yaml').is_file():
         raise ValueError(
             f'{path} has no metadata.yaml, as when recording was cut short; make it with: '

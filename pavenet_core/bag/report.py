@@ -145,55 +145,48 @@ def _speed(entries: Sequence[Entry], times: Floats, end_s: float) -> str:
 def _rhythm(report: BagReport, times: Floats, end_s: float) -> str:
     entries, comparison = report.diary.entries, report.comparison
     steps = np.diff([entry.stamp_ns for entry in entries]) / 1e6
-    onward = steps[steps > 0]
-    if not len(onward):
+    onward = steps > 0
+    if not onward.any():
         return ''
-    usual = float(np.median(onward))
+    usual = float(np.median(steps[onward]))
     late = np.flatnonzero(steps > LATE * usual)
-    missing = int(sum(round(steps[i] / usual) - 1 for i in late))
-    lost = report.source.unreadable
-    table = page.table(
-        [
-            'usual rate',
-            'gaps',
-            'longest',
-            'images missing in them',
-            'time went back',
-            'unreadable',
-        ],
-        [
-            [
-                f'{1e3 / usual:.2f} / s',
-                str(len(late)),
-                f'{steps[late].max():.0f} ms' if len(late) else '-',
-                str(missing),
-                str(int((steps < 0).sum())),
-                str(len(lost)),
-            ]
-        ],
-    )
     dropped = {index for _, index in comparison.dropped} if comparison else set()
-    marks = np.array(
-        [t for e, t in zip(entries, times.tolist(), strict=True) if e.index in dropped]
-    )
+    dropped_s = times[[entry.index in dropped for entry in entries]]
     parts = [
         '<h2>Rate, gaps and drops</h2>',
-        table,
+        _rates(steps, usual, late, len(report.source.unreadable)),
         '<p class="note">From the stamp of each image to that of the next. A gap is longer than '
         f'{LATE} usual steps (red).</p>',
-        rhythm_svg(times[1:][steps > 0], onward, marks, usual, end_s),
+        rhythm_svg(times[1:][onward], steps[onward], dropped_s, usual, end_s),
         _gaps(entries, steps, late),
+        _unreadable(report.source),
     ]
-    if lost:
-        first = lost[0]
-        parts.append(
-            f'<p class="note">The first image that could not be decoded, {first.header.index}: '
-            f'{escape(first.reason)}</p>'
-        )
     if comparison:
         lines = ''.join(f'<li>{escape(line.strip())}</li>' for line in comparison.lines())
         parts.append(f'<p>Against the live node (its drops are orange above):</p><ul>{lines}</ul>')
     return '\n'.join(parts)
+
+
+def _rates(steps: Floats, usual: float, late: NDArray[np.intp], unreadable: int) -> str:
+    columns = {
+        'usual rate': f'{1e3 / usual:.2f} / s',
+        'gaps': str(len(late)),
+        'longest': f'{steps[late].max():.0f} ms' if len(late) else '-',
+        'images missing in them': str(sum(round(steps[i] / usual) - 1 for i in late)),
+        'time went back': str(int((steps < 0).sum())),
+        'unreadable': str(unreadable),
+    }
+    return page.table([*columns], [[*columns.values()]])
+
+
+def _unreadable(source: BagSource) -> str:
+    if not source.unreadable:
+        return ''
+    first = source.unreadable[0]
+    return (
+        f'<p class="note">The first image that could not be decoded, {first.header.index}: '
+        f'{escape(first.reason)}</p>'
+    )
 
 
 def _gaps(entries: Sequence[Entry], steps: Floats, late: NDArray[np.intp]) -> str:

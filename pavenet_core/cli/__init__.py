@@ -7,6 +7,8 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
+from pavenet_core import __version__
+
 VERBS = {
     'predict': 'find the people in videos and pictures',
     'evaluate': 'measure the accuracy on labelled pictures',
@@ -18,8 +20,16 @@ VERBS = {
     'info': 'say what is known of a model, or of this machine',
 }
 
-# What brings a verb's packages, where it is not `train`.
-EXTRAS = {'predict': 'report', 'evaluate': 'report', 'export': 'export', 'quantise': 'export'}
+# What each verb needs beside the runtime's packages: the extras of pyproject.toml, by name. A
+# package that colcon built has no extras, so pip could not find them there.
+TRAIN = 'matplotlib pycocotools safetensors scipy tensorboard timm torch torchvision'
+EXPORT = 'onnx onnxscript timm torch torchvision'
+REPORT = 'matplotlib pycocotools'
+PACKAGES = {
+    **{'predict': REPORT, 'evaluate': REPORT, 'export': EXPORT, 'quantise': EXPORT},
+    **{'train': TRAIN, 'import-official': TRAIN, 'info': 'timm torch torchvision'},
+}
+BROKEN_PIPE = 128 + 13  # as the shell tells of a command that SIGPIPE ended
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,12 +43,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = _verb_parser(verb, module).parse_args(words[1:])
     try:
         module.run(args)
+        sys.stdout.flush()
     except ModuleNotFoundError as error:
         return _fail(
             f'{verb} needs the Python package {error.name}, which is not installed; '
-            f"get it with: pip install 'pavenet_ros[{EXTRAS.get(verb, 'train')}]'"
+            f'get it with: pip install {_packages(verb, error.name or "")}'
         )
-    except (ValueError, OSError) as error:
+    except BrokenPipeError:
+        # Whoever read has gone; Python would try once more at its end, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except OSError as error:
+        named = error.filename is not None and error.strerror
+        return _fail(f'{error.filename}: {error.strerror}' if named else str(error))
+    except ValueError as error:
         return _fail(str(error))
     except KeyboardInterrupt:
         return 130
@@ -54,6 +72,7 @@ def _parse_verb(words: Sequence[str]) -> str:
         epilog=f'verbs:\n{verbs}\n\nexample:\n  pavenet predict walk.mp4 --video poses.mp4',
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument('--version', action='version', version=f'pavenet {__version__}')
     parser.add_argument('verb', metavar='VERB', choices=VERBS, help='what to do; see below')
     return str(parser.parse_args(words).verb)
 
@@ -66,6 +85,13 @@ def _verb_parser(verb: str, module: ModuleType) -> argparse.ArgumentParser:
     )
     module.add_arguments(parser)
     return parser
+
+
+def _packages(verb: str, module: str) -> str:
+    """Return what to install for a module: all that the verb may need, if it is among that."""
+    package = 'opencv-python-headless' if module == 'cv2' else module
+    wanted = PACKAGES.get(verb, '')
+    return wanted if package in wanted.split() else package
 
 
 def _fail(sentence: str) -> int:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pavenet_core.cli.command_line import command_line
 from pavenet_core.cli.device import add_device_arguments, open_model
+from pavenet_core.cli.output_file import check_writable
 from pavenet_core.machine import Machine
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ def run(args: argparse.Namespace) -> None:
     """Measure, print, and write."""
     from pavenet_core.benchmark import drifting_picture, measure, video_pictures
 
+    if args.json:
+        check_writable(args.json)
     machine = Machine()
     setting = {
         'machine': machine.describe(),

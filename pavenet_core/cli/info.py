@@ -31,7 +31,7 @@ Counted: convolutions, matrix products, attention; 5 multiply-adds per sampled c
 bilinear neighbours and 1 for the attention weight. Not counted: elementwise work (norms,
 activations, softmax) and heads that only training reads. 1 multiply-add is 2 FLOPs."""
 NO_TORCH = (
-    "for parameters and multiply-adds install torch and timm: pip install 'pavenet_ros[train]'"
+    'for parameters and multiply-adds install torch and timm: pip install timm torch torchvision'
 )
 NO_PRESET = 'parameters and multiply-adds: unknown, for the network is no preset of this version'
 

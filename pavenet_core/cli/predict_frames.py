@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pavenet_core.cli.device import open_model
-from pavenet_core.cli.predict_outputs import image_name, make_folders
+from pavenet_core.cli.predict_outputs import image_name, prepare_outputs
 
 if TYPE_CHECKING:
     from pavenet_core.bag.read import BagSource
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pavenet_core.video import Source
 
 Sources = Sequence['Source | BagSource']
+WHOLE = 0.95  # of a video: what files say of their length may be a little off
 Taker = Callable[['Source | BagSource', int, 'Frame', 'Poses'], object]
 
 
@@ -94,13 +95,13 @@ def predict(
 
             assert isinstance(sources[0], BagSource)
             about = stack.enter_context(AboutBag(args, command, metadata, sources[0]))
-        make_folders(args)
+        prepare_outputs(args)
         start = time.monotonic()
         frames = _answer_all(args, estimator, sources, about, tick)
         seconds = time.monotonic() - start
         answer = {'model': metadata.name, 'skeleton': metadata.skeleton.name, 'frames': frames}
         args.out.write_text(json.dumps(answer) + '\n', encoding='utf-8')
-        notes = _lost(frames) + (about.tell() if about else [])
+        notes = _lost(frames) + _cut_short(frames, sources) + (about.tell() if about else [])
     people = sum(len(frame['poses']) for frame in frames)
     return Summary(len(frames), people, seconds, estimator.providers, tuple(notes))
 
@@ -232,3 +233,21 @@ def _lost(frames: list[dict[str, Any]]) -> list[str]:
         f'{len(lost)} frames could not be decoded and are without people; '
         f'the first, {lost[0]["frame"]}: {lost[0]["error"]}'
     ]
+
+
+def _cut_short(frames: list[dict[str, Any]], sources: Sources) -> list[str]:
+    """Tell of videos that end well before the length that their files announce."""
+    from pavenet_core.video import Source
+
+    notes = []
+    for video in sources:
+        if isinstance(video, Source) and video.fps:
+            stamps = [f['stamp_ns'] for f in frames if f['source'] == str(video.path)]
+            read_s = max(stamps, default=0) / 1e9 + 1 / video.fps
+            said_s = video.num_frames / video.fps
+            if read_s < WHOLE * said_s - 1 / video.fps:
+                notes.append(
+                    f'{video.path} could be read for {read_s:.1f} s of the {said_s:.1f} s that it '
+                    'announces; it may be damaged or cut short'
+                )
+    return notes

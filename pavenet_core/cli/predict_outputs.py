@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pavenet_core.cli.output_file import check_writable, make_folder
+
 if TYPE_CHECKING:
     from pavenet_core.bag.read import BagSource
     from pavenet_core.video import Source
@@ -57,9 +59,13 @@ def check_bag_options(args: argparse.Namespace) -> None:
         raise ValueError(f'--bag {args.bag} is there already; choose another name')
 
 
-def make_folders(args: argparse.Namespace) -> None:
-    """Make the folders that the outputs go into."""
-    files = (args.out, args.video, args.bag, args.report)
-    for folder in (*(file.parent for file in files if file), args.images):
-        if folder:
-            folder.mkdir(parents=True, exist_ok=True)
+def prepare_outputs(args: argparse.Namespace) -> None:
+    """Make the folders that the outputs go into; refuse, before the work, unwritable files."""
+    files = [file for file in (args.out, args.video, args.report) if file]
+    for path in (*files, args.bag):
+        if path:
+            make_folder(path.parent)
+    if args.images:
+        make_folder(args.images)
+    for file in files:
+        check_writable(file)

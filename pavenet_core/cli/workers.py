@@ -137,7 +137,7 @@ def _import_ray() -> Any:
     except ModuleNotFoundError as error:
         raise ValueError(
             'several workers need the Python package ray, which is not installed; '
-            "get it with: pip install 'pavenet_ros[ray]'"
+            'get it with: pip install ray'
         ) from error
     return ray
 

@@ -232,9 +232,13 @@ def test_labels_of_other_images_are_refused_before_the_work(
         ),
         (['a.png', '--bag', 'out'], '--bag is for one input, a rosbag'),
         (['walk', '--against', 'walk'], 'walk has no messages of pavenet_ros/msg/PersonPoseArray'),
+        (['walk', '--against', 'missing_bag'], 'missing_bag does not exist'),
+        (['walk', '--against', 'a.png'], 'a.png is no rosbag'),
+        (['walk', '--against', 'folder'], 'folder is no rosbag'),
         (['a.png', '--topic', '/a'], '--topic /a is of a rosbag'),
         (['a.png', '--report', 'a.html'], '--report is for one input, a rosbag'),
-        (['walk', '--annotations', 'missing.json'], 'missing.json'),
+        (['walk', '--report', '.'], 'cannot write .: Is a directory'),
+        (['walk', '--annotations', 'missing.json'], 'missing.json does not exist'),
         (['walk', '--annotations', 'a.png'], 'a.png is not a COCO keypoint file'),
         (['walk', '--out', 'walk/walk.db3'], 'walk.db3 is also an input'),
         (['walk', '--annotations', 'a.png', '--out', 'a.png'], 'a.png is also an input'),
@@ -253,6 +257,7 @@ def test_bad_input_is_one_sentence(
     monkeypatch.chdir(bag.parent)
     Path('broken.mcap').write_bytes(b'\x89MCAP0\r\n' + bytes(99))
     write_image(Path('a.png'), np.ones((8, 8, 3), np.uint8))
+    Path('folder').mkdir()
     assert main(['predict', '--model', str(stand_in), *words]) == 1
     error = capsys.readouterr().err
     assert message in error

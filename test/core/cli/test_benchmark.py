@@ -74,6 +74,15 @@ def test_a_device_that_is_not_there_is_one_sentence(capsys: pytest.CaptureFixtur
     assert message.count('\n') == 1
 
 
+def test_numbers_that_can_not_be_written_are_refused_before_the_work(
+    stand_in: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(['benchmark', '--model', str(stand_in), '--json', '/proc/times.json']) == 1
+    out, error = capsys.readouterr()
+    assert out == ''
+    assert error.startswith('pavenet: cannot write /proc/times.json: ')
+
+
 def test_too_many_people_are_one_sentence(
     stand_in: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -155,3 +155,15 @@ def test_a_size_is_height_and_width(size: str, capsys: pytest.CaptureFixture[str
         main(['info', 'r50', f'--size={size}'])
     assert end.value.code == 2
     assert 'such as 800x1333' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('size', ['800x1333', '512x512'])
+def test_the_page_on_parity_has_the_multiply_adds_that_are_printed(
+    size: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip('timm', reason='needs torch and timm')
+    total = json.loads(printed(capsys, 'r50', '--size', size, '--json'))['network']['total']
+    columns = ('frame', 'window', 'stream', 'scratch')
+    row = ' | '.join(f'**{total[name] / 1e9:.1f}**' for name in columns)
+    page = (Path(__file__).parents[3] / 'docs' / 'parity.md').read_text()
+    assert f'| **whole, {size}** | {row} |' in page

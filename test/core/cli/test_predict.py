@@ -118,6 +118,23 @@ def test_the_command_says_what_it_wrote(
     assert f'wrote {tmp_path / "poses.json"}' in text
 
 
+def test_a_video_that_ends_too_early_is_told_of(
+    stand_in: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole, cut = tmp_path / 'whole.avi', tmp_path / 'cut.avi'
+    with VideoWriter(whole, 25) as writer:
+        for i in range(50):
+            writer.write(picture(2 * i))
+    data = whole.read_bytes()
+    cut.write_bytes(data[: len(data) // 2])
+    predict(stand_in, tmp_path / 'poses.json', whole)
+    assert 'announces' not in capsys.readouterr().out
+    predict(stand_in, tmp_path / 'poses.json', cut)
+    note = capsys.readouterr().out.splitlines()[1]
+    assert note.startswith(f'{cut} could be read for ')
+    assert note.endswith(' s of the 2.0 s that it announces; it may be damaged or cut short')
+
+
 @pytest.mark.parametrize(
     ('words', 'message'),
     [
@@ -133,6 +150,9 @@ def test_the_command_says_what_it_wrote(
         (['photos', '--images', 'photos'], 'is also an input'),
         (['photos', 'photos', '--images', 'drawn'], 'of the same name'),
         (['walk.mp4', '--out', 'photos'], 'photos is a folder'),
+        (['walk.mp4', '--out', '/proc/poses.json'], 'cannot write /proc/poses.json: No such file'),
+        (['walk.mp4', '--out', 'broken.jpg/a.json'], 'cannot make the folder broken.jpg: File'),
+        (['walk.mp4', '--images', 'broken.jpg'], 'cannot make the folder broken.jpg: File exists'),
     ],
 )
 def test_bad_input_is_one_sentence_and_leaves_the_inputs_alone(
