@@ -12,6 +12,12 @@ from pavenet_ros.camera_stats import Counts
 # Rates and recent faults are of this long, give or take the time between two looks.
 WINDOW_S, TOLERANCE_S = 5.0, 0.5
 SILENCE_S = 5.0
+# Why most images may begin a new video.
+RESTARTS = {
+    camera_stats.GAP: 'the images are more than max_gap apart, raise it',
+    camera_stats.NEW_FRAME_ID: 'they have different frame_ids, is there more than one camera?',
+    camera_stats.NEW_SIZE: 'they have different sizes, is there more than one camera?',
+}
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 
 
@@ -88,14 +94,23 @@ class CameraMonitor:
         if unreadable:
             words = ', '.join(f'{number} {cause}' for cause, number in sorted(unreadable.items()))
             return WARN if answered else ERROR, f'images that can not be read: {words}'
-        if _increase(counts.new_videos, then.new_videos).get(camera_stats.TIME_WENT_BACK):
+        restarts = _increase(counts.new_videos, then.new_videos)
+        if restarts.get(camera_stats.TIME_WENT_BACK):
             return WARN, 'time went back: the video started anew'
+        if sum(restarts.values()) > max(1, (counts.answered - then.answered) // 2):
+            return WARN, _restarting(restarts)
         return (OK, 'answering') if answered else _without_answer(drops, elapsed_s)
 
 
 def _increase(now: Mapping[str, int], then: Mapping[str, int]) -> dict[str, int]:
     increase = {key: number - then.get(key, 0) for key, number in now.items()}
     return {key: number for key, number in increase.items() if number}
+
+
+def _restarting(restarts: Mapping[str, int]) -> str:
+    """Say why hardly any image is seen with its neighbours."""
+    cause = max(restarts, key=lambda cause: restarts[cause])
+    return f'most images start a new video: {RESTARTS.get(cause, cause)}'
 
 
 def _without_answer(drops: Mapping[str, int], elapsed_s: float) -> tuple[bytes, str]:

@@ -25,8 +25,10 @@ from pavenet_ros.conversions import to_skeleton_info
 from pavenet_ros.health import HealthReporter
 from pavenet_ros.hri import load_hri_msgs
 from pavenet_ros.memory import give_back
+from pavenet_ros.misspelt import misspelt
 from pavenet_ros.msg import SkeletonInfo
 from pavenet_ros.parameters import (
+    ROWS,
     NodeParameters,
     change_live,
     check_parameters,
@@ -78,6 +80,10 @@ class PoseNode(LifecycleNode):
         self._worker: PoseWorker | None = None
         super().__init__('pose_node', **options)
         declare_parameters(self)
+        # ROS drops what is not declared without a word, and rclpy has it nowhere else.
+        given = getattr(self, '_parameter_overrides', ())
+        for sentence in misspelt(given, [*ROWS, 'use_sim_time']):
+            self.get_logger().warning(sentence)
         self.add_on_set_parameters_callback(self._on_set_parameters)
         self.create_service(SetBool, '~/enable', self._on_enable)
         self.create_service(Trigger, '~/reset', self._on_reset)

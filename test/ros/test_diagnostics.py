@@ -46,6 +46,14 @@ def counts(**changes: Any) -> Counts:
             WARN,
             'time went back',
         ),
+        (counts(received=9, answered=9, new_videos={camera_stats.GAP: 5}), WARN, 'raise it'),
+        (counts(received=9, answered=9, new_videos={camera_stats.GAP: 4}), OK, 'answering'),
+        (counts(received=9, answered=1, new_videos={camera_stats.GAP: 1}), OK, 'answering'),
+        (
+            counts(received=9, answered=9, new_videos={camera_stats.NEW_FRAME_ID: 8}),
+            WARN,
+            'more than one camera',
+        ),
     ],
 )
 def test_what_happened_is_judged(now: Counts, level: bytes, message: str) -> None:

@@ -164,3 +164,12 @@ def test_model_and_cameras_change_only_while_unconfigured(
     assert 'unconfigured, and it is inactive' in robot.set(device='cpu')[0]
     robot.node.trigger_cleanup()
     assert robot.set(device='cpu') == []
+
+
+def test_a_misspelt_parameter_is_told_and_nothing_else_happens(
+    make_robot: Maker, capfd: pytest.CaptureFixture[str]
+) -> None:
+    robot = make_robot(score_treshold=0.9)
+    assert 'there is no parameter score_treshold' in capfd.readouterr().err
+    assert robot.node.trigger_configure() == SUCCESS
+    assert robot.node.get_parameter('score_threshold').value == 0.3
