@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from pavenet_core.cli import main
 from pavenet_core.model import PaveNet
 from pavenet_core.model.checkpoint import load_checkpoint
 from pavenet_core.skeleton import COCO17, POSETRACK15, Skeleton
-from pavenet_core.train import canvas_loader
+from pavenet_core.train import canvas_loader, feature_cache
 from pavenet_core.train.batch import ImageBatch
 from pavenet_core.train.criterion import Criterion
 from pavenet_core.train.loop import Trainer
@@ -299,3 +300,40 @@ def test_bad_input_is_one_sentence(
     assert main(words(place, tmp_path, *more)) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith('pavenet: ') and sentence in line
+
+
+def test_a_cache_is_filled_by_the_weights_given_also_after_a_dry_run_or_a_stop(
+    make_tiny_pyramid: Callable[..., PaveNet],
+    place: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(feature_cache, 'SHARD', 8)
+    monkeypatch.setattr(feature_cache, 'CANVAS', (64, 128))
+    model = make_tiny_pyramid(1, num_queries=6)
+    weights = {'config': model.config.to_json(), 'average': model.state_dict()}
+    torch.save(weights, tmp_path / 'pyramid.pt')
+    more = ('--recipe', 'compact', '--shards', 1, '--steps', 2, '--update', 4, '--batch', 4)
+    begin = ('--weights', tmp_path / 'pyramid.pt')
+
+    def cached(name: str, *words_more: object) -> np.ndarray | None:
+        out = tmp_path / name
+        assert main(words(place, out, *more, *begin, *words_more)) == 0
+        maps = out / 'cache' / '00000' / 'map0.npy'
+        return np.load(maps) if maps.is_file() else None
+
+    expected = cached('whole')
+    assert cached('dry', '--dry-run') is None
+    np.testing.assert_array_equal(cached('dry'), expected)
+
+    out, save = tmp_path / 'part', Trainer.save
+
+    def stop_at_once(trainer: Trainer) -> None:
+        save(trainer)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, 'save', stop_at_once)
+        assert main(words(place, out, *more, *begin, '--checkpoint-minutes', 0)) == 130
+    shutil.rmtree(out / 'cache')
+    np.testing.assert_array_equal(cached('part', '--checkpoint-minutes', 0), expected)
