@@ -26,6 +26,15 @@ class StageData:
     train: Dataset
     validation: Dataset | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse, before an epoch is through, to measure what is not learned."""
+        if self.validation and self.validation.skeleton.names != self.train.skeleton.names:
+            raise ValueError(
+                f'{self.validation.name}, to measure on, labels other keypoints than '
+                f'{self.train.name}: {", ".join(self.validation.skeleton.names)} instead of '
+                f'{", ".join(self.train.skeleton.names)}'
+            )
+
 
 @dataclass(frozen=True)
 class Run:

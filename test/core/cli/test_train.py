@@ -267,6 +267,16 @@ def test_the_compact_recipe_learns_from_canvases_around_what_is_given(
     assert not (tmp_path / 'run' / 'cache').exists()
 
 
+def test_labels_to_measure_on_of_other_keypoints_are_refused_at_once(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_dots(tmp_path / 'val', tmp_path / 'val.json', 1, POSETRACK15)
+    validation = ('--val-images', tmp_path / 'val', '--val-annotations', tmp_path / 'val.json')
+    assert main(words(place, tmp_path / 'run', '--dry-run', *validation)) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert 'val, to measure on, labels other keypoints than labels: nose, head_bottom' in line
+
+
 def test_a_dry_run_trains_nothing(
     place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
