@@ -89,7 +89,9 @@ def words(place: Path, out: Path, *more: object) -> list[str]:
     ]
 
 
-def start(arguments: list[str], launcher: tuple[str, ...] = ()) -> 'subprocess.Popen[str]':
+def start(
+    arguments: list[str], launcher: tuple[str, ...] = (), new_group: bool = False
+) -> 'subprocess.Popen[str]':
     command = [sys.executable, *launcher, '-m', 'pavenet_core.cli', *arguments]
     return subprocess.Popen(
         command,
@@ -98,6 +100,7 @@ def start(arguments: list[str], launcher: tuple[str, ...] = ()) -> 'subprocess.P
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=new_group,
     )
 
 
@@ -172,6 +175,20 @@ def test_a_stopped_and_killed_run_ends_like_an_undisturbed_one(
             assert torch.equal(value, found[name][key]), key
     lines = (out / 'metrics.jsonl').read_text().splitlines()
     assert [json.loads(line)['step'] for line in lines] == [1, 10, 12]
+
+
+def test_a_signal_to_all_processes_of_a_run_lets_its_update_end(
+    place: Path, tmp_path: Path
+) -> None:
+    # More batches than workers read ahead, so that the update's end needs the workers alive.
+    more = ('--update', 24, '--batch', 1, '--workers', 1, '--checkpoint-minutes', 0)
+    process = start(words(place, tmp_path, *more), new_group=True)
+    wait_for_step(process, tmp_path, 1)
+    os.killpg(process.pid, signal.SIGTERM)
+    said, complaints = process.communicate(timeout=120)
+    assert process.returncode == 130, complaints
+    assert said.startswith('stopped and saved')
+    assert 'SIGTERM: training ends after this update' in complaints
 
 
 def test_two_processes_learn_what_one_learns_of_the_joined_batch(
