@@ -103,9 +103,11 @@ def describe(recipe: Recipe, trainer: Trainer, data: StageData) -> str:
     copies = 2 if recipe.average else 1
     megabytes = 4 * (copies * everything + 3 * learned) / 1e6
     config = trainer.model.config
+    pairs = len(config.skeleton.flip_pairs)
     return (
         f'stage {recipe.name}: {config.name}, {config.num_frames} frames, '
-        f'{len(config.skeleton)} keypoints; {len(data.train.frames)} labelled frames; '
+        f'{len(config.skeleton)} keypoints ({pairs} left and right pairs); '
+        f'{len(data.train.frames)} labelled frames; '
         f'updates {trainer.step} to {trainer.steps}, {trainer.steps_per_epoch} an epoch, each of '
         f'{recipe.update_windows} windows; {learned / 1e6:.1f} M of {everything / 1e6:.1f} M '
         f'parameters learn: {megabytes:.0f} MB with gradients and optimiser'
