@@ -104,6 +104,8 @@ def run(args: argparse.Namespace) -> None:
     """Read the data, then train the stages."""
     import logging
 
+    import torch
+
     from pavenet_core.train.distributed import join, leave
 
     processes = join(args.device)
@@ -111,6 +113,12 @@ def run(args: argparse.Namespace) -> None:
     logging.basicConfig(level=level, format='%(message)s')
     try:
         finished = _train(args, processes)
+    except torch.OutOfMemoryError as error:
+        raise ValueError(
+            f'the memory of {processes.device} does not suffice; take a smaller --batch or '
+            f'--longest, or --recompute, or --precision bfloat16; {args.out} keeps the last '
+            'checkpoint'
+        ) from error
     finally:
         leave()
     if not processes.first or args.dry_run:

@@ -299,8 +299,24 @@ def test_a_dry_run_trains_nothing(
 ) -> None:
     assert main(words(place, tmp_path / 'run', '--dry-run')) == 0
     said = capsys.readouterr().out
-    assert '8 labelled frames' in said and 'updates 0 to 40, 2 an epoch' in said
+    assert '17 keypoints (8 left and right pairs); 8 labelled frames' in said
+    assert 'updates 0 to 40, 2 an epoch' in said
     assert not (tmp_path / 'run').exists()
+
+
+def test_too_little_memory_is_one_sentence(
+    place: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def update(*_: object) -> None:
+        raise torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 20.00 GiB')
+
+    monkeypatch.setattr(Trainer, 'update', update)
+    assert main(words(place, tmp_path)) == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith('pavenet: the memory of cpu does not suffice; take a smaller --batch')
 
 
 @pytest.mark.parametrize(
