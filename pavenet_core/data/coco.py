@@ -175,23 +175,22 @@ def _group(image: Entry, sequence: str | None) -> tuple[str, Any]:
 def _of_video_file(
     name: str, images: Sequence[Entry], root: Path, cache: Path
 ) -> dict[int, Place]:
-    wanted = {int(image['frame_id']) for image in images}
+    wanted = {image['id']: int(image['frame_id']) for image in images}
     video = root / name
     inside = [part for part in PurePosixPath(name).parts if part not in ('/', '..', '.')]
     around = reach(video)
-    fps, files = extract_frames(
+    fps, files, length = extract_frames(
         video,
-        {n + step for n in wanted for step in range(-around, around + 1)},
+        {n + step for n in wanted.values() for step in range(-around, around + 1)},
         cache.joinpath(*inside),
     )
     places = place_frames(name, files, fps)
-    for image in images:
-        if image['frame_id'] not in places:
+    for image, number in wanted.items():
+        if number not in places:
             raise ValueError(
-                f'image {image["id"]} is frame {image["frame_id"]} of {video}, which has the '
-                f'frames 0 to {max(files, default=-1)}'
+                f'image {image} is frame {number} of {video}, which has {length} frames, from 0 on'
             )
-    return {image['id']: places[image['frame_id']] for image in images}
+    return {image: places[number] for image, number in wanted.items()}
 
 
 def _of_video(

@@ -222,6 +222,25 @@ def test_a_stopped_extraction_goes_on(read: Read, tmp_path: Path, write_video: W
     assert stays.stat().st_mtime_ns == 1
 
 
+def test_an_extraction_stopped_in_its_note_goes_on(
+    read: Read, tmp_path: Path, write_video: WriteVideo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_video(tmp_path / 'pictures/walk.avi', 12)
+    data = own_file([{'id': 1, 'video': 'walk.avi', 'frame_id': 5}])
+    write_text = Path.write_text
+
+    def cut_short(path: Path, text: str, *more: Any, **options: Any) -> int:
+        if 'video.json' not in path.name:
+            return write_text(path, text, *more, **options)
+        write_text(path, text[:5])
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Path, 'write_text', cut_short)
+        read(data)
+    assert read(data).frames[0].clip.files[0].exists()
+
+
 def test_another_video_of_the_same_name_replaces_the_frames(
     read: Read, tmp_path: Path, write_video: WriteVideo
 ) -> None:
@@ -256,10 +275,20 @@ def test_a_frame_beyond_the_video_is_named(
     read: Read, tmp_path: Path, write_video: WriteVideo
 ) -> None:
     write_video(tmp_path / 'pictures/walk.avi', 6)
-    data = own_file([{'id': n, 'video': 'walk.avi', 'frame_id': n} for n in (4, 6)])
-    for _ in range(2):  # also when its length is known already
-        with pytest.raises(ValueError, match=r'image 6 is frame 6 of .*walk\.avi, .* 0 to 5'):
-            read(data)
+    for beyond in (6, 60):
+        data = own_file([{'id': n, 'video': 'walk.avi', 'frame_id': n} for n in (1, beyond)])
+        sentence = rf'image {beyond} is frame {beyond} of .*walk\.avi, which has 6 frames, from 0'
+        for _ in range(2):  # also when its length is known already
+            with pytest.raises(ValueError, match=sentence):
+                read(data)
+
+
+def test_a_frame_may_be_numbered_in_text(
+    read: Read, tmp_path: Path, write_video: WriteVideo
+) -> None:
+    write_video(tmp_path / 'pictures/walk.avi', 6)
+    (frame,) = read(own_file([{'id': 1, 'video': 'walk.avi', 'frame_id': '3'}])).frames
+    assert frame.clip.files[frame.index].name == '000003.jpg'
 
 
 @pytest.mark.parametrize(
