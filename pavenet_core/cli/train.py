@@ -147,6 +147,7 @@ def _train(args: argparse.Namespace, processes: Any) -> bool:
     stages = [stage for stage in RECIPES[args.recipe](config) if stage.data in data]
     if not stages:
         raise ValueError(f'recipe {args.recipe} needs {NEEDS[args.recipe]}')
+    _refuse_unused(args, {stage.data for stage in stages})
     recipes = [_changed(stage, args) for stage in stages]
     cache = args.cache or args.out / 'cache'
     run = Run(config, weights, args.trunk, args.out, cache, processes)
@@ -160,6 +161,16 @@ def _train(args: argparse.Namespace, processes: Any) -> bool:
         trainer = make_trainer(recipe, data[recipe.data], run, run.folder(recipes, index))
         print(describe(recipe, trainer, data[recipe.data]))
     return True
+
+
+def _refuse_unused(args: argparse.Namespace, taken: set[str]) -> None:
+    """Refuse data that no stage would learn from or be measured on."""
+    for name in ('images', 'val_images', 'coco', 'posetrack'):
+        if getattr(args, name) and name.removeprefix('val_') not in taken:
+            raise ValueError(
+                f'recipe {args.recipe} has no use for --{name.replace("_", "-")}; leave it out, '
+                'or take another recipe'
+            )
 
 
 def _read_data(args: argparse.Namespace) -> 'dict[str, StageData]':

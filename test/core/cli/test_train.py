@@ -25,6 +25,7 @@ from pavenet_core.train.criterion import Criterion
 from pavenet_core.train.loop import Trainer
 
 REPOSITORY = Path(__file__).parents[3]
+COCO_LABELS = 'coco/annotations/person_keypoints_train2017.json'
 
 
 def write_dots(
@@ -240,8 +241,7 @@ def test_measures_on_other_pictures_and_keeps_the_best(place: Path, tmp_path: Pa
 
 
 def test_the_paper_s_stages_by_one_command(place: Path, tmp_path: Path) -> None:
-    labels = tmp_path / 'coco' / 'annotations' / 'person_keypoints_train2017.json'
-    write_dots(tmp_path / 'coco' / 'train2017', labels, 4)
+    write_dots(tmp_path / 'coco' / 'train2017', tmp_path / COCO_LABELS, 4)
     write_dots(
         tmp_path / 'posetrack' / 'images' / 'train' / '000001_bonn_train',
         tmp_path / 'posetrack' / 'annotations' / 'train' / '000001_bonn_train.json',
@@ -282,6 +282,18 @@ def test_the_compact_recipe_learns_from_canvases_around_what_is_given(
     for learned in ('query_selection.content', 'pose_decoder.keypoint_heads.1.0.6'):
         assert f'{learned}.weight' not in same
     assert not (tmp_path / 'run' / 'cache').exists()
+
+
+def test_data_that_a_recipe_does_not_take_is_refused(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_dots(tmp_path / 'coco/train2017', tmp_path / COCO_LABELS, 1)
+    assert main(words(place, tmp_path / 'run', '--coco', tmp_path / 'coco', '--dry-run')) == 1
+    paper = ('--recipe', 'paper', '--coco', tmp_path / 'coco', '--dry-run')
+    assert main(words(place, tmp_path / 'run', *paper)) == 1
+    first, second = capsys.readouterr().err.splitlines()
+    assert 'recipe finetune has no use for --coco; leave it out' in first
+    assert 'recipe paper has no use for --images; leave it out' in second
 
 
 def test_labels_to_measure_on_of_other_keypoints_are_refused_at_once(
