@@ -66,7 +66,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data.add_argument('--shards', type=int, help='of 256 pictures, of that cache')
     network = parser.add_argument_group('network')
     network.add_argument('--weights', type=Path, help="ours, or the authors' PETR or PAVE-Net")
-    network.add_argument('--model', help='configuration (that of the weights, else r50)')
+    network.add_argument(
+        '--model',
+        help='configuration (that of the weights, else r50, official_r50, compact, as the recipe)',
+    )
     network.add_argument('--frames', type=int, help='of a window (those of the model)')
     network.add_argument(
         '--trunk',
@@ -179,8 +182,12 @@ def _read_data(args: argparse.Namespace) -> 'dict[str, StageData]':
     from pavenet_core.train.stages import StageData
 
     places: dict[str, tuple[Path, Path]] = {}
-    for name in ('', 'val_'):
-        pair = getattr(args, f'{name}annotations'), getattr(args, f'{name}images')
+    val_images = args.val_images or (args.images if args.val_annotations else None)
+    for name, labels, images in (
+        ('', args.annotations, args.images),
+        ('val_', args.val_annotations, val_images),
+    ):
+        pair = labels, images
         if None not in pair:
             places[f'{name}images'] = pair
         elif pair != (None, None):

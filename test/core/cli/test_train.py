@@ -232,7 +232,7 @@ def all_weights(state: dict[str, torch.Tensor]) -> torch.Tensor:
 
 
 def test_measures_on_other_pictures_and_keeps_the_best(place: Path, tmp_path: Path) -> None:
-    validation = ('--val-images', place / 'photos', '--val-annotations', place / 'labels.json')
+    validation = ('--val-annotations', place / 'labels.json')  # of pictures in the same folder
     assert main(words(place, tmp_path, '--epochs', 1, *validation)) == 0
     lines = [json.loads(x) for x in (tmp_path / 'metrics.jsonl').read_text().splitlines()]
     (accuracy,) = [line['accuracy'] for line in lines if 'accuracy' in line]
