@@ -9,7 +9,7 @@ from pavenet_core.config import ModelConfig
 from pavenet_core.data.dataset import Dataset
 from pavenet_core.model.checkpoint import Weights, read_weights
 from pavenet_core.train.distributed import Processes
-from pavenet_core.train.loop import Trainer
+from pavenet_core.train.loop import Trainer, seed_all
 from pavenet_core.train.recipe import Recipe
 from pavenet_core.train.saved_run import write_file
 from pavenet_core.train.sources import make_source, neighbours_of
@@ -80,6 +80,8 @@ def run_stages(recipes: Sequence[Recipe], data: Mapping[str, StageData], run: Ru
 def make_trainer(recipe: Recipe, data: StageData, run: Run, folder: Path) -> Trainer:
     """Build one stage, where it was stopped if it has begun."""
     begun = (folder / 'checkpoint.pt').is_file()
+    # What the weights lack begins at random: layers, heads and the losses' densities.
+    seed_all(recipe.seed, 0, run.processes.rank)
     model, densities = start(
         run.config,
         None if begun else run.weights,

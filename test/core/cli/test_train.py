@@ -284,6 +284,18 @@ def test_the_compact_recipe_learns_from_canvases_around_what_is_given(
     assert not (tmp_path / 'run' / 'cache').exists()
 
 
+def test_what_the_weights_lack_begins_alike_each_time(place: Path, tmp_path: Path) -> None:
+    weights = torch.load(place / 'tiny.pt', weights_only=True)
+    torch.save({**weights, 'criterion': {}}, tmp_path / 'no_densities.pt')
+    states = []
+    for name, seed in (('one', 0), ('again', 0), ('other', 1)):
+        more = ('--weights', tmp_path / 'no_densities.pt', '--steps', 1, '--seed', seed)
+        assert main(words(place, tmp_path / name, *more)) == 0
+        states.append(all_weights(run_state(tmp_path / name)['criterion']))
+    assert torch.equal(states[0], states[1])
+    assert not torch.equal(states[0], states[2])
+
+
 def test_data_that_a_recipe_does_not_take_is_refused(
     place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
