@@ -187,10 +187,9 @@ def _read_data(args: argparse.Namespace) -> 'dict[str, StageData]':
         ('', args.annotations, args.images),
         ('val_', args.val_annotations, val_images),
     ):
-        pair = labels, images
-        if None not in pair:
-            places[f'{name}images'] = pair
-        elif pair != (None, None):
+        if labels and images:
+            places[f'{name}images'] = (labels, images)
+        elif labels or images:
             option = name.replace('_', '-')
             raise ValueError(f'--{option}annotations and --{option}images belong together')
     if args.coco:
