@@ -71,11 +71,13 @@ def run(args: argparse.Namespace) -> None:
 
     from pavenet_core.data.read import read_dataset
     from pavenet_core.evaluation.accuracy import check_labels, measure
-    from pavenet_core.evaluation.temporal import compare_windows
+    from pavenet_core.evaluation.temporal import check_windows, compare_windows
     from pavenet_core.evaluation.windows import find_people, neighbours_of
 
     _check(args)
     model = open_model(args)
+    if args.temporal:
+        check_windows(model.metadata)
     steps = {'step': args.frame_step, 'interval_s': args.interval}
     neighbours = neighbours_of(args.window, model.metadata, **steps)
     dataset = read_dataset(args.annotations, args.images)
@@ -111,6 +113,8 @@ def _check(args: argparse.Namespace) -> None:
     for path in (args.json, args.report):
         if path and not path.parent.is_dir():
             raise ValueError(f'the folder of {path} does not exist; make it, or choose another')
+        if path and path.is_dir():
+            raise ValueError(f'{path} is a folder; give the name of a file in it')
     if args.report:
         import matplotlib  # noqa: F401 - fails now, not after the pictures are through
 

@@ -66,7 +66,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data.add_argument('--shards', type=int, help='of 256 pictures, of that cache')
     network = parser.add_argument_group('network')
     network.add_argument('--weights', type=Path, help="ours, or the authors' PETR or PAVE-Net")
-    network.add_argument('--model', help='configuration (that of the weights, else r50)')
+    network.add_argument(
+        '--model',
+        help='configuration (that of the weights, else r50, official_r50, compact, as the recipe)',
+    )
     network.add_argument('--frames', type=int, help='of a window (those of the model)')
     network.add_argument(
         '--trunk',
@@ -104,6 +107,8 @@ def run(args: argparse.Namespace) -> None:
     """Read the data, then train the stages."""
     import logging
 
+    import torch
+
     from pavenet_core.train.distributed import join, leave
 
     processes = join(args.device)
@@ -111,6 +116,12 @@ def run(args: argparse.Namespace) -> None:
     logging.basicConfig(level=level, format='%(message)s')
     try:
         finished = _train(args, processes)
+    except torch.OutOfMemoryError as error:
+        raise ValueError(
+            f'the memory of {processes.device} does not suffice; take a smaller --batch or '
+            f'--longest, or --recompute, or --precision bfloat16; {args.out} keeps the last '
+            'checkpoint'
+        ) from error
     finally:
         leave()
     if not processes.first or args.dry_run:
@@ -139,6 +150,7 @@ def _train(args: argparse.Namespace, processes: Any) -> bool:
     stages = [stage for stage in RECIPES[args.recipe](config) if stage.data in data]
     if not stages:
         raise ValueError(f'recipe {args.recipe} needs {NEEDS[args.recipe]}')
+    _refuse_unused(args, {stage.data for stage in stages})
     recipes = [_changed(stage, args) for stage in stages]
     cache = args.cache or args.out / 'cache'
     run = Run(config, weights, args.trunk, args.out, cache, processes)
@@ -154,17 +166,30 @@ def _train(args: argparse.Namespace, processes: Any) -> bool:
     return True
 
 
+def _refuse_unused(args: argparse.Namespace, taken: set[str]) -> None:
+    """Refuse data that no stage would learn from or be measured on."""
+    for name in ('images', 'val_images', 'coco', 'posetrack'):
+        if getattr(args, name) and name.removeprefix('val_') not in taken:
+            raise ValueError(
+                f'recipe {args.recipe} has no use for --{name.replace("_", "-")}; leave it out, '
+                'or take another recipe'
+            )
+
+
 def _read_data(args: argparse.Namespace) -> 'dict[str, StageData]':
     """Read what the command names, by the word that recipes have for it."""
     from pavenet_core.data.read import read_dataset
     from pavenet_core.train.stages import StageData
 
     places: dict[str, tuple[Path, Path]] = {}
-    for name in ('', 'val_'):
-        pair = getattr(args, f'{name}annotations'), getattr(args, f'{name}images')
-        if None not in pair:
-            places[f'{name}images'] = pair
-        elif pair != (None, None):
+    val_images = args.val_images or (args.images if args.val_annotations else None)
+    for name, labels, images in (
+        ('', args.annotations, args.images),
+        ('val_', args.val_annotations, val_images),
+    ):
+        if labels and images:
+            places[f'{name}images'] = (labels, images)
+        elif labels or images:
             option = name.replace('_', '-')
             raise ValueError(f'--{option}annotations and --{option}images belong together')
     if args.coco:

@@ -34,21 +34,28 @@ def read_coco(
     sequence  the name of the one sequence that the file is about, as in PoseTrack18
     """
     category = read_category(data['categories'])
+    kinds = {kind['id'] for kind in data['categories']}
     people: dict[int, list[Person]] = defaultdict(list)
     for number, person in enumerate(data['annotations']):
         with naming('annotation', person.get('id', f'number {number}')):
-            if person.get('category_id', category.id) == category.id:
+            kind = person.get('category_id', category.id)
+            if kind not in kinds:
+                raise ValueError(
+                    f'its category {kind!r} is not listed; people are {category.id!r}'
+                )
+            if kind == category.id:
                 people[person['image_id']].append(_person(person, category))
     images = list(data['images'])
+    ids: set[Any] = set()
     for number, image in enumerate(images):
         with naming('image', image.get('id', f'number {number}')):
             image['id'], image['file_name' if 'video' not in image else 'frame_id']
-    ids = {image['id'] for image in images}
-    if len(ids) < len(images):
-        raise ValueError('two images have the same id')
-    strangers = people.keys() - ids
+            if image['id'] in ids:
+                raise ValueError('another image has the same id')
+            ids.add(image['id'])
+    strangers = [image for image in people if image not in ids]
     if strangers:
-        raise ValueError(f'annotations are of image {min(strangers)}, which is not listed')
+        raise ValueError(f'annotations are of image {strangers[0]!r}, which is not listed')
     places = _place(images, data.get('videos', ()), pictures, cache, sequence)
     return category.skeleton, [
         _frame(image, places[image['id']], people[image['id']], category)
@@ -75,6 +82,25 @@ def _frame(
 
 
 def _person(person: Entry, category: Category) -> Person:
+    keypoints = _keypoints(person, category)
+    box = corners(person['bbox']) if person.get('bbox') else None
+    if person.get('ignore'):
+        keypoints[:] = 0
+        if box is None:
+            raise ValueError('it is to be ignored, but no "bbox" says where')
+    track_id = person.get('track_id', person.get('instance_id'))
+    return Person(
+        keypoints=keypoints[list(category.slots)],
+        box=box,
+        area=None if person.get('area') is None else float(person['area']),
+        head_box=corners(person['bbox_head']) if person.get('bbox_head') else None,
+        track_id=-1 if track_id is None else int(track_id),
+        crowd=bool(person.get('iscrowd', False)),
+    )
+
+
+def _keypoints(person: Entry, category: Category) -> NDArray[np.float32]:
+    """Return x, y and 1 of each place in the file, all 0 where it is not marked."""
     keypoints = np.zeros((category.num_slots, 3), np.float32)
     if person.get('keypoints') or 'bbox' not in person:
         values = np.asarray(person['keypoints'], np.float32)
@@ -87,22 +113,13 @@ def _person(person: Entry, category: Category) -> Person:
     marked = keypoints[:, 2] > 0
     if category.posetrack:
         marked |= (keypoints[:, :2] != 0).any(1)
-    crowd = bool(person.get('iscrowd', False))
-    if person.get('ignore'):
-        marked[:] = False
+    if not np.isfinite(keypoints[marked]).all():
+        raise ValueError(
+            'a marked keypoint has no finite place; an unknown one is written 0, 0, 0'
+        )
     keypoints = np.where(marked[:, None], keypoints, 0)
     keypoints[:, 2] = marked
-    box = corners(person['bbox']) if person.get('bbox') else None
-    if person.get('ignore') and box is None:
-        raise ValueError('it is to be ignored, but no "bbox" says where')
-    return Person(
-        keypoints=keypoints[list(category.slots)],
-        box=box,
-        area=None if person.get('area') is None else float(person['area']),
-        head_box=corners(person['bbox_head']) if person.get('bbox_head') else None,
-        track_id=int(person.get('track_id', person.get('instance_id', -1))),
-        crowd=crowd,
-    )
+    return keypoints
 
 
 def polygons(xs: Any, ys: Any) -> list[NDArray[np.float32]]:
@@ -158,23 +175,22 @@ def _group(image: Entry, sequence: str | None) -> tuple[str, Any]:
 def _of_video_file(
     name: str, images: Sequence[Entry], root: Path, cache: Path
 ) -> dict[int, Place]:
-    wanted = {int(image['frame_id']) for image in images}
+    wanted = {image['id']: int(image['frame_id']) for image in images}
     video = root / name
     inside = [part for part in PurePosixPath(name).parts if part not in ('/', '..', '.')]
     around = reach(video)
-    fps, files = extract_frames(
+    fps, files, length = extract_frames(
         video,
-        {n + step for n in wanted for step in range(-around, around + 1)},
+        {n + step for n in wanted.values() for step in range(-around, around + 1)},
         cache.joinpath(*inside),
     )
     places = place_frames(name, files, fps)
-    for image in images:
-        if image['frame_id'] not in places:
+    for image, number in wanted.items():
+        if number not in places:
             raise ValueError(
-                f'image {image["id"]} is frame {image["frame_id"]} of {video}, which has the '
-                f'frames 0 to {max(files, default=-1)}'
+                f'image {image} is frame {number} of {video}, which has {length} frames, from 0 on'
             )
-    return {image['id']: places[image['frame_id']] for image in images}
+    return {image: places[number] for image, number in wanted.items()}
 
 
 def _of_video(

@@ -78,6 +78,16 @@ class LabelledFrame:
     labels: Labels
     size: tuple[int, int] | None = None
 
+    def check_size(self, width: int, height: int) -> None:
+        """Refuse a picture of another size than the annotations give: its labels lie elsewhere."""
+        # A pixel less is what a codec does that wants even sides.
+        if self.size and max(abs(width - self.size[0]), abs(height - self.size[1])) > 1:
+            raise ValueError(
+                f'{self.clip.files[self.index]} is {width}x{height}, but its labels say '
+                f'{self.size[0]}x{self.size[1]}; label the picture as it is stored (a turn mark '
+                'of the camera is not followed), or store it as it was labelled'
+            )
+
 
 @dataclass(frozen=True)
 class Dataset:

@@ -32,7 +32,10 @@ class Person:
 
 def corners(box: Sequence[float]) -> tuple[float, float, float, float]:
     """Turn x, y, width, height into x0, y0, x1, y1."""
-    x, y, width, height = (float(value) for value in box)
+    values = [float(value) for value in box]
+    if len(values) != 4 or not np.isfinite(values).all():
+        raise ValueError(f'a box is 4 numbers, x, y, width and height, but here it is {list(box)}')
+    x, y, width, height = values
     return x, y, x + width, y + height
 
 
@@ -78,6 +81,6 @@ def _area(person: Person, box: tuple[float, float, float, float]) -> float:
     if person.area is not None:
         return person.area
     extent = _extent(person)
-    if extent is None:
-        return AREA_OF_BOX * (box[2] - box[0]) * (box[3] - box[1])
-    return AREA_OF_EXTENT * float(np.prod(extent[1] - extent[0]))
+    inside = 0.0 if extent is None else AREA_OF_EXTENT * float(np.prod(extent[1] - extent[0]))
+    # One keypoint, or some in a line, say nothing of a person's size.
+    return inside or AREA_OF_BOX * (box[2] - box[0]) * (box[3] - box[1])

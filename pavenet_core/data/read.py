@@ -76,7 +76,7 @@ def _read_file(
 
 def _load(file: Path) -> dict[str, Any]:
     try:
-        data = json.loads(file.read_text(encoding='utf-8'))
+        data = json.loads(file.read_text(encoding='utf-8-sig'))
     except FileNotFoundError as error:
         raise ValueError(f'it does not exist; expected is {EXPECTED}') from error
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:

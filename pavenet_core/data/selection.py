@@ -1,10 +1,15 @@
 """Which of the labelled people and frames training learns from."""
 
+import logging
 from dataclasses import replace
 
 import numpy as np
 
 from pavenet_core.data.dataset import Dataset, LabelledFrame, Labels
+
+log = logging.getLogger(__name__)
+
+TOO_SMALL = 'boxes under a pixel wide or high or outside the picture, or areas of 0'
 
 
 def for_training(dataset: Dataset) -> Dataset:
@@ -12,21 +17,34 @@ def for_training(dataset: Dataset) -> Dataset:
     Leave out what the authors' readers leave out.
 
     People go whose box is under a pixel wide or high or nowhere in the picture, and people without
-    area. Frames go in which nobody has a marked keypoint. People without one, and crowds, stay in
-    the others: finding somebody there is no mistake.
+    area; the log says how many. Frames go in which nobody has a marked keypoint. People without
+    one, and crowds, stay in the others: finding somebody there is no mistake.
     """
     frames = []
+    labelled = learnable = 0
     for frame in dataset.frames:
         labels = _usable(frame)
-        marked = (labels.keypoints[..., 2] > 0).any(1) & ~labels.crowds
-        if marked.any():
+        labelled += _count_marked(frame.labels)
+        learnable += _count_marked(labels)
+        if _count_marked(labels):
             frames.append(replace(frame, labels=labels))
     if not frames:
+        reason = f' but for {labelled} with {TOO_SMALL}' if labelled else ''
         raise ValueError(
             f'none of the {len(dataset.frames)} frames of {dataset.name} has a person with marked '
-            'keypoints, so nothing can be learned from it'
+            f'keypoints{reason}, so nothing can be learned from it'
+        )
+    if learnable < labelled:
+        left_out = labelled - learnable
+        log.info(
+            '%s: left out %d of %d people, for %s', dataset.name, left_out, labelled, TOO_SMALL
         )
     return replace(dataset, frames=tuple(frames))
+
+
+def _count_marked(labels: Labels) -> int:
+    """Return how many single people have a marked keypoint."""
+    return int(((labels.keypoints[..., 2] > 0).any(1) & ~labels.crowds).sum())
 
 
 def _usable(frame: LabelledFrame) -> Labels:

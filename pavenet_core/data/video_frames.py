@@ -11,6 +11,7 @@ import cv2
 
 REACH_S = 0.1  # neighbours within this time of a labelled frame are kept
 REACH_FRAMES = 2  # and at least so many on either side, as five frames are the largest window
+NOTE = 'video.json'  # what is known of the video, beside its frames
 QUALITY = 95  # of the JPEG files
 
 
@@ -21,9 +22,11 @@ def reach(video: Path) -> int:
 
 def extract_frames(
     video: Path, wanted: Iterable[int], folder: Path
-) -> tuple[float, dict[int, Path]]:
+) -> tuple[float, dict[int, Path], int | None]:
     """
-    Return frames per second and the wanted frames' files, of those that the video has.
+    Return frames per second, the files of the wanted frames that the video has, and its length.
+
+    The length is None where no frame beyond it was wanted, so that nobody looked for its end.
 
     What an earlier call wrote stays, unless the video is another one now; a stopped call is gone
     on with. Frames count from 0 and are as a player shows them.
@@ -40,14 +43,14 @@ def extract_frames(
     if missing:
         length = _decode(video, missing)
         if length is not None:
-            (folder / 'video.json').write_text(json.dumps({**known, 'length': length}))
-    return fps, {number: path for number, path in files.items() if path.exists()}
+            _write_note(folder, {**known, 'length': length})
+    return fps, {number: path for number, path in files.items() if path.exists()}, length
 
 
 def _open_folder(folder: Path, video: Path) -> dict[str, int | None]:
     """Make the folder, empty if it has another video's frames, and return what it notes."""
     facts: dict[str, int | None] = {'bytes': video.stat().st_size, 'length': None}
-    note = folder / 'video.json'
+    note = folder / NOTE
     if note.exists():
         noted: dict[str, int | None] = json.loads(note.read_text())
         if noted['bytes'] == facts['bytes']:
@@ -55,10 +58,17 @@ def _open_folder(folder: Path, video: Path) -> dict[str, int | None]:
         shutil.rmtree(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        note.write_text(json.dumps(facts))
+        _write_note(folder, facts)
     except OSError as error:
         raise ValueError(f'cannot keep frames of {video} in {folder}: {error}') from error
     return facts
+
+
+def _write_note(folder: Path, facts: dict[str, int | None]) -> None:
+    """Write as a whole or not at all: one that was cut short would be no JSON ever after."""
+    partial = folder / f'{NOTE}.partial'
+    partial.write_text(json.dumps(facts))
+    partial.replace(folder / NOTE)
 
 
 def _decode(video: Path, wanted: dict[int, Path]) -> int | None:

@@ -63,6 +63,7 @@ def check_labels(dataset: Dataset, skeleton: Skeleton, neighbours: Neighbours) -
         raise ValueError(
             f'{dataset.name} labels the {len(dataset.skeleton)} keypoints of '
             f'{dataset.skeleton.name}, but the model gives the {len(skeleton)} of {skeleton.name}'
+            f'{_difference(dataset.skeleton.names, skeleton.names)}'
         )
     if not any(len(frame.labels.keypoints) for frame in dataset.frames):
         raise ValueError(f'{dataset.name} labels nobody in {len(dataset.frames)} pictures')
@@ -76,3 +77,17 @@ def check_labels(dataset: Dataset, skeleton: Skeleton, neighbours: Neighbours) -
                 f'clip {frame.clip.name} has no capture times to count --interval by; '
                 'give --frame-step instead'
             )
+
+
+def _difference(labelled: Sequence[str], given: Sequence[str]) -> str:
+    """Say which keypoints one side lacks, or that the order differs."""
+    lacks = [name for name in given if name not in labelled]
+    more = [name for name in labelled if name not in given]
+    if not lacks and not more:
+        return ': the same in another order; list them in the labels as the model does'
+    parts = [
+        f'{side} lack {", ".join(names[:3])}{", ..." if len(names) > 3 else ""}'
+        for side, names in (('labels', lacks), ('answers', more))
+        if names
+    ]
+    return f': {"; ".join(parts)}'

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pavenet_core.bundle import BundleMetadata
 from pavenet_core.data.dataset import Dataset
 from pavenet_core.evaluation.degrade import CHANGES, degrade
 from pavenet_core.evaluation.windows import (
@@ -43,6 +44,12 @@ class TemporalRow:
     jitter: float | None
 
 
+def check_windows(metadata: BundleMetadata) -> None:
+    """Refuse a model that sees no window."""
+    if metadata.num_frames == 1:
+        raise ValueError(f'{metadata.name} sees one frame: there are no windows to compare')
+
+
 def compare_windows(
     model: PoseModel,
     dataset: Dataset,
@@ -56,8 +63,7 @@ def compare_windows(
 
     Where a window repeats its key frame it repeats the degraded one.
     """
-    if model.metadata.num_frames == 1:
-        raise ValueError(f'{model.metadata.name} sees one frame: there are no windows to compare')
+    check_windows(model.metadata)
     windows = {
         name: neighbours_of(name, model.metadata, step=step, interval_s=interval_s)
         for name in WINDOWS

@@ -98,5 +98,7 @@ def find_people(
     found: dict[int, Poses] = {}
     for place, frame in rising(dataset):
         indices = neighbours.indices(frame.clip, frame.index)
-        found[place] = decode(model, encoder.window(frame.clip, indices), score_threshold)
+        window = encoder.window(frame.clip, indices)
+        frame.check_size(*window[len(window) // 2].size)
+        found[place] = decode(model, window, score_threshold)
     return [found[place] for place in range(len(dataset.frames))]

@@ -81,7 +81,8 @@ class CanvasMaker:
         for image, part in zip(window, room, strict=True):
             part[:] = warp(image, matrix, (height, width), (blue, green, red))
         order = skeleton.mirror if mirrored else None
-        people = move_people(frame.labels, matrix, (height, width), order, LEAST_JOINTS)
+        least = min(LEAST_JOINTS, len(skeleton))
+        people = move_people(frame.labels, matrix, (height, width), order, least)
         return moved(people, x, y)
 
     def _recolor(self, images: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:

@@ -1,6 +1,7 @@
 """Keep what a frozen trunk says of many random canvases, so that training skips the trunk."""
 
 import json
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 from pavenet_core.train.canvas import CanvasMaker
+from pavenet_core.train.distributed import Processes, wait_for_all
 from pavenet_core.train.order import Share, permutation
 from pavenet_core.train.sample import Sample
 from pavenet_core.train.targets import Targets
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from pavenet_core.model import PaveNet
     from pavenet_core.model.pyramid import PyramidMemory
     from pavenet_core.model.spatial_encoder import Memory
+
+log = logging.getLogger(__name__)
 
 SHARD = 256  # canvases a folder
 CANVAS = (384, 512)  # height, width in pixels; every fourth shard has them exchanged
@@ -56,11 +60,11 @@ def _write_shard(
     labels = []
     for _ in range(SHARD):
         canvas = maker.make(*size, rng)
-        images = torch.from_numpy(canvas.images)
+        images = torch.from_numpy(canvas.images).to(model.pixel_mean.device)
         sizes = torch.tensor([size] * len(images))
-        with torch.autocast('cpu', torch.bfloat16):
+        with torch.autocast(images.device.type, torch.bfloat16):
             x = model.normalise(images, sizes).to(memory_format=torch.channels_last)
-            maps.append([m.to(torch.float16).numpy() for m in model.backbone(x)])
+            maps.append([m.to(torch.float16).cpu().numpy() for m in model.backbone(x)])
         labels.append({k: np.round(getattr(canvas, k), 2).tolist() for k in Sample._fields[1:]})
     for level in range(len(maps[0])):
         np.save(unfinished / f'map{level}.npy', np.stack([m[level] for m in maps]))
@@ -122,6 +126,8 @@ class CachedLoader:
     Endless batches of the cache; that of a step depends on (seed, step, rank, processes) alone.
 
     A batch is of one shard, so of one canvas size; each epoch composes them anew.
+
+    shards  how many of the folder's to read, the first ones; None reads all
     """
 
     def __init__(
@@ -133,17 +139,14 @@ class CachedLoader:
         seed: int,
         rank: int = 0,
         processes: int = 1,
+        shards: int | None = None,
     ) -> None:
-        paths = sorted(folder.glob('[0-9]' * 5))
+        paths = sorted(folder.glob('[0-9]' * 5))[:shards]
         if not paths:
             raise ValueError(f'{folder} holds no cached shards; fill it first')
         self._shards = [CachedShard(path, num_keypoints) for path in paths]
         self._batch, self._seed = batch, seed
-        if not 1 <= batch <= self._shard_size:
-            raise ValueError(
-                f'a batch of {batch} is not to be had from shards of {self._shard_size}; '
-                'take one of 1 to that'
-            )
+        check_batch(batch, self._shard_size)
         num_batches = len(paths) * (self._shard_size // batch)
         self._share = Share(seed, num_batches, 1, rank, processes)
 
@@ -170,3 +173,59 @@ class CachedLoader:
         # Each shard has an order of its own in each epoch.
         order = permutation((self._seed, epoch, index + 1), self._shard_size)
         return self._shards[index].batch(order[part * self._batch :][: self._batch].tolist())
+
+
+class CachedSource:
+    """
+    Batches of a cache that is filled when the first is asked for.
+
+    Only by then a run that goes on has its weights, and a dry run never asks.
+
+    shards  how many the cache is to have; the processes share the work
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        model: 'PaveNet',
+        maker: CanvasMaker,
+        processes: Processes,
+        *,
+        shards: int,
+        batch: int,
+        seed: int,
+    ) -> None:
+        check_batch(batch, SHARD)
+        self._folder, self._model, self._maker = folder, model, maker
+        self._processes, self._shards = processes, shards
+        self._batch, self._seed = batch, seed
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Return how many steps show every canvas once, but for a rest that fills no batch."""
+        return -(-self._shards * (SHARD // self._batch) // self._processes.count)
+
+    def batches(self, first_step: int) -> Iterator[MapBatch]:
+        """Write the shards that lack, then yield the batches of `first_step` and after."""
+        rank, count = self._processes.rank, self._processes.count
+        mine = range(rank, self._shards, count)
+        for path in fill_cache(self._folder, self._model, self._maker, mine):
+            log.info('cached %s', path)
+        wait_for_all()
+        yield from CachedLoader(
+            self._folder,
+            len(self._maker.dataset.skeleton),
+            batch=self._batch,
+            seed=self._seed,
+            rank=rank,
+            processes=count,
+            shards=self._shards,
+        ).batches(first_step)
+
+
+def check_batch(batch: int, shard: int) -> None:
+    """Refuse a batch that a shard of so many canvases cannot fill."""
+    if not 1 <= batch <= shard:
+        raise ValueError(
+            f'a batch of {batch} is not to be had from shards of {shard}; take one of 1 to that'
+        )

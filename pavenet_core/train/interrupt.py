@@ -1,14 +1,16 @@
 """Ctrl-C and termination as a wish that the loop grants between two updates."""
 
+import os
 import signal
 import threading
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+NOTICE = 'training ends after this update and saves; a second one ends it at once, unsaved'
 
 
 class Interrupt:
-    """While open, the first signal sets `wanted`; a second one acts as it always did."""
+    """While open, the first signal sets `wanted` and says so; a second acts as it always did."""
 
     def __init__(self) -> None:
         self.wanted = False
@@ -26,6 +28,8 @@ class Interrupt:
     def _take(self, number: int, frame: FrameType | None) -> None:
         self.wanted = True
         self._restore()
+        # Not print: the signal may have come while that was writing.
+        os.write(2, f'\n{signal.Signals(number).name}: {NOTICE}\n'.encode())
 
     def _restore(self) -> None:
         for number, handler in self._before.items():

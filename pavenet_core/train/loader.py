@@ -5,6 +5,7 @@ import signal
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import count
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.context import ForkServerContext
 from typing import Any
 
@@ -17,6 +18,7 @@ from torch.utils.data import Dataset as TorchDataset
 from pavenet_core.data.dataset import Dataset, LabelledFrame, Neighbours
 from pavenet_core.train.augmentation import Augmentation
 from pavenet_core.train.batch import ImageBatch, PackedSamples
+from pavenet_core.train.interrupt import SIGNALS
 from pavenet_core.train.order import Seed, Share
 from pavenet_core.train.sample import Sample
 from pavenet_core.train.window import read_window
@@ -133,10 +135,16 @@ def worker_context() -> ForkServerContext:
     """
     Return the way to start workers: forks of a process that has imported this file and no more.
 
-    A fork of the training process, which has threads, may hang; a fresh one takes longer.
+    A fork of the training process, which has threads, may hang; a fresh one takes longer. Ctrl-C
+    and termination, which a terminal, `timeout` or systemd send to all processes of a group, are
+    left to the one that trains: it needs batches to end its update.
     """
     context = multiprocessing.get_context('forkserver')
     context.set_forkserver_preload([__name__])
+    resource_tracker.ensure_running()  # it unblocks them, so it must not start in between
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # inherited by all its forks
+    forkserver.ensure_running()
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return context
 
 
@@ -146,6 +154,5 @@ def as_is(item: Any) -> Any:
 
 
 def as_worker(_: int) -> None:
-    """Leave other cores to the other workers, and Ctrl-C to the process that trains."""
+    """Leave other cores to the other workers."""
     cv2.setNumThreads(0)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -68,8 +68,8 @@ def learning_rate(step: int, recipe: Recipe, steps_per_epoch: int) -> float:
         passed = sum(step >= epoch * steps_per_epoch for epoch in recipe.decay_epochs)
         return recipe.rate * 0.1**passed
     progress = (step - warmup) / max(1, total - warmup)
-    span = recipe.rate - recipe.final_rate
-    return recipe.final_rate + span * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+    final = min(recipe.final_rate, recipe.rate)
+    return final + (recipe.rate - final) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
 
 
 def num_steps(recipe: Recipe, steps_per_epoch: int) -> int:

@@ -40,7 +40,7 @@ class Progress:
             dynamic_ncols=True,
             disable=silent or not sys.stderr.isatty(),
         )
-        self._board = None if silent else open_board(folder)
+        self._board = None if silent else open_board(folder, step)
 
     def __enter__(self) -> 'Progress':
         return self
@@ -86,10 +86,10 @@ class Progress:
             self._board.add_scalar(f'{kind}/{name}', value, step)
 
 
-def open_board(folder: Path) -> Any:
-    """Return TensorBoard's writer, or None where it is not installed."""
+def open_board(folder: Path, step: int) -> Any:
+    """Return TensorBoard's writer that forgets what is after a step; None if not installed."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         return None
-    return SummaryWriter(str(folder / 'tensorboard'))
+    return SummaryWriter(str(folder / 'tensorboard'), purge_step=step + 1)

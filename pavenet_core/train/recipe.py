@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from math import inf
 from typing import Any
 
 from pavenet_core.config import ModelConfig
@@ -15,6 +16,11 @@ WORDS = {
 }
 # Fields that may differ when a stopped run goes on: they do not change what is learned.
 FREE = ('workers', 'checkpoint_minutes', 'recompute')
+LEAST = {
+    **dict.fromkeys(('batch', 'update_windows', 'proposals_per_person'), 1),
+    **dict.fromkeys(('steps', 'seed', 'workers', 'shards', 'checkpoint_minutes'), 0),
+}
+LEAST_LONGEST = 32  # pixels; the coarsest map of a smaller picture is one cell
 
 
 @dataclass(frozen=True)
@@ -88,15 +94,29 @@ class Recipe:
         for name, words in WORDS.items():
             if getattr(self, name) not in words:
                 raise ValueError(f'{name} must be one of {words}, got {getattr(self, name)!r}')
-        for name in ('batch', 'update_windows', 'proposals_per_person'):
-            if getattr(self, name) < 1:
-                raise ValueError(f'{name} must be at least 1, got {getattr(self, name)}')
-        if self.rate <= 0 or self.clip_norm <= 0:
-            raise ValueError(f'rate {self.rate} and clip_norm {self.clip_norm} must be above 0')
+        for name, least in LEAST.items():
+            if not getattr(self, name) >= least:
+                raise ValueError(f'{name} must be at least {least}, got {getattr(self, name)}')
+        if not (0 < self.rate < inf and 0 < self.clip_norm < inf):
+            raise ValueError(
+                f'rate {self.rate} and clip_norm {self.clip_norm} must be above 0 and finite'
+            )
+        self._check_pictures()
         if self.epochs < 1 and self.steps < 1:
             raise ValueError(f'epochs must be at least 1, got {self.epochs}')
         if not 0 <= self.average < 1:
             raise ValueError(f'average must be in [0, 1), got {self.average}')
+
+    def _check_pictures(self) -> None:
+        if self.longest != 0 and self.longest < LEAST_LONGEST:
+            raise ValueError(f'longest must be {LEAST_LONGEST} or more, got {self.longest}')
+        useless = 'longest' if self.augmentation == 'canvas' else 'shards'
+        if getattr(self, useless):
+            sizes = 'composed at sizes of their own' if useless == 'longest' else 'not composed'
+            raise ValueError(
+                f'{useless} {getattr(self, useless)} has no meaning for recipe {self.name}, whose '
+                f'pictures are {sizes}; leave it out'
+            )
 
     def accumulation(self, processes: int) -> int:
         """Return how many batches a process sums up for an update."""

@@ -1,6 +1,5 @@
 """From labelled frames to a stage's batches."""
 
-import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,12 +10,10 @@ from pavenet_core.model import PaveNet
 from pavenet_core.train.augmentation import AUGMENTATIONS, Augmentation
 from pavenet_core.train.canvas import CanvasMaker
 from pavenet_core.train.canvas_loader import CanvasLoader
-from pavenet_core.train.distributed import Processes, wait_for_all
-from pavenet_core.train.feature_cache import CachedLoader, fill_cache
+from pavenet_core.train.distributed import Processes
+from pavenet_core.train.feature_cache import CachedSource
 from pavenet_core.train.loader import Loader
 from pavenet_core.train.recipe import Recipe
-
-log = logging.getLogger(__name__)
 
 
 def neighbours_of(config: ModelConfig) -> Neighbours:
@@ -26,7 +23,7 @@ def neighbours_of(config: ModelConfig) -> Neighbours:
 
 def make_source(
     dataset: Dataset, model: PaveNet, recipe: Recipe, processes: Processes, cache: Path
-) -> Loader | CachedLoader:
+) -> Loader | CachedSource:
     """Return this process's batches: augmented windows, composed ones, or cached maps of those."""
     dataset = for_training(dataset)
     if recipe.augmentation == 'canvas' and recipe.shards:
@@ -61,22 +58,18 @@ def make_source(
 
 def cached_source(
     dataset: Dataset, model: PaveNet, recipe: Recipe, processes: Processes, cache: Path
-) -> CachedLoader:
-    """Fill the cache, the processes sharing the work, and return what reads it."""
+) -> CachedSource:
+    """Return batches of a frozen trunk's maps."""
     if recipe.frozen != 'trunk':
         raise ValueError(f'cached features need a frozen trunk, but {recipe.name} trains it')
-    maker = CanvasMaker(dataset, neighbours_of(model.config))
-    shards = range(processes.rank, recipe.shards, processes.count)
-    for path in fill_cache(cache, model, maker, shards):
-        log.info('cached %s', path)
-    wait_for_all()
-    return CachedLoader(
+    return CachedSource(
         cache,
-        len(model.config.skeleton),
+        model,
+        CanvasMaker(dataset, neighbours_of(model.config)),
+        processes,
+        shards=recipe.shards,
         batch=recipe.batch,
         seed=recipe.seed,
-        rank=processes.rank,
-        processes=processes.count,
     )
 
 

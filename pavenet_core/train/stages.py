@@ -9,7 +9,7 @@ from pavenet_core.config import ModelConfig
 from pavenet_core.data.dataset import Dataset
 from pavenet_core.model.checkpoint import Weights, read_weights
 from pavenet_core.train.distributed import Processes
-from pavenet_core.train.loop import Trainer
+from pavenet_core.train.loop import Trainer, seed_all
 from pavenet_core.train.recipe import Recipe
 from pavenet_core.train.saved_run import write_file
 from pavenet_core.train.sources import make_source, neighbours_of
@@ -25,6 +25,15 @@ class StageData:
 
     train: Dataset
     validation: Dataset | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse, before an epoch is through, to measure what is not learned."""
+        if self.validation and self.validation.skeleton.names != self.train.skeleton.names:
+            raise ValueError(
+                f'{self.validation.name}, to measure on, labels other keypoints than '
+                f'{self.train.name}: {", ".join(self.validation.skeleton.names)} instead of '
+                f'{", ".join(self.train.skeleton.names)}'
+            )
 
 
 @dataclass(frozen=True)
@@ -71,6 +80,8 @@ def run_stages(recipes: Sequence[Recipe], data: Mapping[str, StageData], run: Ru
 def make_trainer(recipe: Recipe, data: StageData, run: Run, folder: Path) -> Trainer:
     """Build one stage, where it was stopped if it has begun."""
     begun = (folder / 'checkpoint.pt').is_file()
+    # What the weights lack begins at random: layers, heads and the losses' densities.
+    seed_all(recipe.seed, 0, run.processes.rank)
     model, densities = start(
         run.config,
         None if begun else run.weights,
@@ -94,9 +105,11 @@ def describe(recipe: Recipe, trainer: Trainer, data: StageData) -> str:
     copies = 2 if recipe.average else 1
     megabytes = 4 * (copies * everything + 3 * learned) / 1e6
     config = trainer.model.config
+    pairs = len(config.skeleton.flip_pairs)
     return (
         f'stage {recipe.name}: {config.name}, {config.num_frames} frames, '
-        f'{len(config.skeleton)} keypoints; {len(data.train.frames)} labelled frames; '
+        f'{len(config.skeleton)} keypoints ({pairs} left and right pairs); '
+        f'{len(data.train.frames)} labelled frames; '
         f'updates {trainer.step} to {trainer.steps}, {trainer.steps_per_epoch} an epoch, each of '
         f'{recipe.update_windows} windows; {learned / 1e6:.1f} M of {everything / 1e6:.1f} M '
         f'parameters learn: {megabytes:.0f} MB with gradients and optimiser'

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pavenet_core.config import ModelConfig
 from pavenet_core.model import PaveNet
-from pavenet_core.model.adapt_skeleton import adapt_skeleton
+from pavenet_core.model.adapt_skeleton import adapt_skeleton, keypoint_sources
 from pavenet_core.model.checkpoint import Weights, read_weights, widened
 from pavenet_core.model.official_checkpoint import read_official
 from pavenet_core.presets import PRESETS
@@ -87,6 +87,7 @@ def take_weights(model: PaveNet, weights: Weights) -> dict[str, Tensor]:
     """
     config, network = weights.config, weights.network
     if config.skeleton != model.config.skeleton:
+        _name_new_keypoints(config.skeleton, model.config.skeleton)
         network, config = adapt_skeleton(network, config, model.config.skeleton)
     if config.num_frames != model.config.num_frames:
         network = widened(network, config, model.config.num_frames)
@@ -102,3 +103,11 @@ def take_weights(model: PaveNet, weights: Weights) -> dict[str, Tensor]:
         log.info('%d tensors keep their start values: %s', len(fresh), ', '.join(fresh[:6]))
     model.load_state_dict(fits, strict=False)
     return weights.criterion
+
+
+def _name_new_keypoints(known: Skeleton, wanted: Skeleton) -> None:
+    """Log which keypoints no weights are there for: a name written otherwise is a new keypoint."""
+    pairs = zip(wanted.names, keypoint_sources(known, wanted), strict=True)
+    new = [name for name, source in pairs if source is None]
+    if new:
+        log.info('keypoints that the weights do not know by name: %s', ', '.join(new))

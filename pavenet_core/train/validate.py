@@ -41,6 +41,7 @@ def find_people(model: PaveNet, frame: LabelledFrame, neighbours: Neighbours) ->
     indices = neighbours.indices(frame.clip, frame.index)
     images = {index: frame.clip.read(index) for index in set(indices)}
     height, width = images[frame.index].shape[:2]
+    frame.check_size(width, height)
     device = model.pixel_mean.device
     fitted = np.stack(
         [fit(images[i], config.input_long_side, images[frame.index]) for i in indices]

@@ -10,7 +10,8 @@ def read_window(frame: LabelledFrame, neighbours: Neighbours) -> list[Image]:
     """
     Read the T pictures around a labelled frame; a frame that stands in for another is one array.
 
-    `ValueError` names a picture that can't be read or is of another size than the key frame.
+    `ValueError` names a picture that can't be read or is of another size than the key frame,
+    and a key frame of another size than its labels say.
     """
     clip = frame.clip
     indices = neighbours.indices(clip, frame.index)
@@ -22,6 +23,7 @@ def read_window(frame: LabelledFrame, neighbours: Neighbours) -> list[Image]:
                 f'{clip.files[index]} is {image.shape[1]}x{image.shape[0]}, but the labelled '
                 f'{clip.files[frame.index]} is {shape[1]}x{shape[0]}; a clip has one size'
             )
+    frame.check_size(shape[1], shape[0])
     return [images[index] for index in indices]
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from pavenet_core.cli import evaluate, main
+from pavenet_core.evaluation import windows
 from pavenet_core.evaluation.windows import WINDOWS
 from pavenet_core.skeleton import COCO17, POSETRACK15
 
@@ -146,6 +147,7 @@ def test_labels_of_another_skeleton_are_one_sentence(
     assert main([*words, '--model', str(stand_in)]) == 1
     message = capsys.readouterr().err
     assert 'labels the 15 keypoints of posetrack15, but the model gives the 17 of' in message
+    assert 'labels lack left_eye, right_eye, left_ear, ...; answers lack head_bottom' in message
     assert message.count('\n') == 1
 
 
@@ -156,6 +158,7 @@ def test_labels_of_another_skeleton_are_one_sentence(
         (['--interval', 'nan'], '--interval must be above 0 and finite, got nan'),
         (['--score-threshold', '2'], '--score-threshold must be in [0, 1], got 2.0'),
         (['--json', 'nowhere/a.json'], 'the folder of nowhere/a.json does not exist'),
+        (['--json', '/tmp'], '/tmp is a folder; give the name of a file in it'),
     ],
 )
 def test_impossible_values_are_one_sentence(
@@ -169,6 +172,21 @@ def test_impossible_values_are_one_sentence(
     command = ['evaluate', '--images', str(images), '--annotations', str(annotations)]
     assert main([*command, '--model', str(stand_in), *words]) == 1
     assert complaint in capsys.readouterr().err
+
+
+def test_a_model_without_windows_is_refused_before_the_work(
+    write_bundle: Callable[..., Path],
+    labelled: tuple[Path, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    images, annotations = labelled
+    monkeypatch.setattr(windows, 'find_people', lambda *_: pytest.fail('it worked'))
+    words = ['evaluate', '--images', str(images), '--annotations', str(annotations)]
+    model = write_bundle(tmp_path / 'one', num_frames=1)
+    assert main([*words, '--model', str(model), '--temporal']) == 1
+    assert 'stand-in sees one frame: there are no windows' in capsys.readouterr().err
 
 
 def test_the_command_knows_all_windows() -> None:

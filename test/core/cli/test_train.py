@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,12 +19,13 @@ from pavenet_core.cli import main
 from pavenet_core.model import PaveNet
 from pavenet_core.model.checkpoint import load_checkpoint
 from pavenet_core.skeleton import COCO17, POSETRACK15, Skeleton
-from pavenet_core.train import canvas_loader
+from pavenet_core.train import canvas_loader, feature_cache
 from pavenet_core.train.batch import ImageBatch
 from pavenet_core.train.criterion import Criterion
 from pavenet_core.train.loop import Trainer
 
 REPOSITORY = Path(__file__).parents[3]
+COCO_LABELS = 'coco/annotations/person_keypoints_train2017.json'
 
 
 def write_dots(
@@ -88,7 +90,9 @@ def words(place: Path, out: Path, *more: object) -> list[str]:
     ]
 
 
-def start(arguments: list[str], launcher: tuple[str, ...] = ()) -> 'subprocess.Popen[str]':
+def start(
+    arguments: list[str], launcher: tuple[str, ...] = (), new_group: bool = False
+) -> 'subprocess.Popen[str]':
     command = [sys.executable, *launcher, '-m', 'pavenet_core.cli', *arguments]
     return subprocess.Popen(
         command,
@@ -97,6 +101,7 @@ def start(arguments: list[str], launcher: tuple[str, ...] = ()) -> 'subprocess.P
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=new_group,
     )
 
 
@@ -173,6 +178,20 @@ def test_a_stopped_and_killed_run_ends_like_an_undisturbed_one(
     assert [json.loads(line)['step'] for line in lines] == [1, 10, 12]
 
 
+def test_a_signal_to_all_processes_of_a_run_lets_its_update_end(
+    place: Path, tmp_path: Path
+) -> None:
+    # More batches than workers read ahead, so that the update's end needs the workers alive.
+    more = ('--update', 24, '--batch', 1, '--workers', 1, '--checkpoint-minutes', 0)
+    process = start(words(place, tmp_path, *more), new_group=True)
+    wait_for_step(process, tmp_path, 1)
+    os.killpg(process.pid, signal.SIGTERM)
+    said, complaints = process.communicate(timeout=120)
+    assert process.returncode == 130, complaints
+    assert said.startswith('stopped and saved')
+    assert 'SIGTERM: training ends after this update' in complaints
+
+
 def test_two_processes_learn_what_one_learns_of_the_joined_batch(
     place: Path, tmp_path: Path
 ) -> None:
@@ -213,7 +232,7 @@ def all_weights(state: dict[str, torch.Tensor]) -> torch.Tensor:
 
 
 def test_measures_on_other_pictures_and_keeps_the_best(place: Path, tmp_path: Path) -> None:
-    validation = ('--val-images', place / 'photos', '--val-annotations', place / 'labels.json')
+    validation = ('--val-annotations', place / 'labels.json')  # of pictures in the same folder
     assert main(words(place, tmp_path, '--epochs', 1, *validation)) == 0
     lines = [json.loads(x) for x in (tmp_path / 'metrics.jsonl').read_text().splitlines()]
     (accuracy,) = [line['accuracy'] for line in lines if 'accuracy' in line]
@@ -222,8 +241,7 @@ def test_measures_on_other_pictures_and_keeps_the_best(place: Path, tmp_path: Pa
 
 
 def test_the_paper_s_stages_by_one_command(place: Path, tmp_path: Path) -> None:
-    labels = tmp_path / 'coco' / 'annotations' / 'person_keypoints_train2017.json'
-    write_dots(tmp_path / 'coco' / 'train2017', labels, 4)
+    write_dots(tmp_path / 'coco' / 'train2017', tmp_path / COCO_LABELS, 4)
     write_dots(
         tmp_path / 'posetrack' / 'images' / 'train' / '000001_bonn_train',
         tmp_path / 'posetrack' / 'annotations' / 'train' / '000001_bonn_train.json',
@@ -266,13 +284,63 @@ def test_the_compact_recipe_learns_from_canvases_around_what_is_given(
     assert not (tmp_path / 'run' / 'cache').exists()
 
 
+def test_what_the_weights_lack_begins_alike_each_time(place: Path, tmp_path: Path) -> None:
+    weights = torch.load(place / 'tiny.pt', weights_only=True)
+    torch.save({**weights, 'criterion': {}}, tmp_path / 'no_densities.pt')
+    states = []
+    for name, seed in (('one', 0), ('again', 0), ('other', 1)):
+        more = ('--weights', tmp_path / 'no_densities.pt', '--steps', 1, '--seed', seed)
+        assert main(words(place, tmp_path / name, *more)) == 0
+        states.append(all_weights(run_state(tmp_path / name)['criterion']))
+    assert torch.equal(states[0], states[1])
+    assert not torch.equal(states[0], states[2])
+
+
+def test_data_that_a_recipe_does_not_take_is_refused(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_dots(tmp_path / 'coco/train2017', tmp_path / COCO_LABELS, 1)
+    assert main(words(place, tmp_path / 'run', '--coco', tmp_path / 'coco', '--dry-run')) == 1
+    paper = ('--recipe', 'paper', '--coco', tmp_path / 'coco', '--dry-run')
+    assert main(words(place, tmp_path / 'run', *paper)) == 1
+    first, second = capsys.readouterr().err.splitlines()
+    assert 'recipe finetune has no use for --coco; leave it out' in first
+    assert 'recipe paper has no use for --images; leave it out' in second
+
+
+def test_labels_to_measure_on_of_other_keypoints_are_refused_at_once(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_dots(tmp_path / 'val', tmp_path / 'val.json', 1, POSETRACK15)
+    validation = ('--val-images', tmp_path / 'val', '--val-annotations', tmp_path / 'val.json')
+    assert main(words(place, tmp_path / 'run', '--dry-run', *validation)) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert 'val, to measure on, labels other keypoints than labels: nose, head_bottom' in line
+
+
 def test_a_dry_run_trains_nothing(
     place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(words(place, tmp_path / 'run', '--dry-run')) == 0
     said = capsys.readouterr().out
-    assert '8 labelled frames' in said and 'updates 0 to 40, 2 an epoch' in said
+    assert '17 keypoints (8 left and right pairs); 8 labelled frames' in said
+    assert 'updates 0 to 40, 2 an epoch' in said
     assert not (tmp_path / 'run').exists()
+
+
+def test_too_little_memory_is_one_sentence(
+    place: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def update(*_: object) -> None:
+        raise torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 20.00 GiB')
+
+    monkeypatch.setattr(Trainer, 'update', update)
+    assert main(words(place, tmp_path)) == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith('pavenet: the memory of cpu does not suffice; take a smaller --batch')
 
 
 @pytest.mark.parametrize(
@@ -299,3 +367,40 @@ def test_bad_input_is_one_sentence(
     assert main(words(place, tmp_path, *more)) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith('pavenet: ') and sentence in line
+
+
+def test_a_cache_is_filled_by_the_weights_given_also_after_a_dry_run_or_a_stop(
+    make_tiny_pyramid: Callable[..., PaveNet],
+    place: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(feature_cache, 'SHARD', 8)
+    monkeypatch.setattr(feature_cache, 'CANVAS', (64, 128))
+    model = make_tiny_pyramid(1, num_queries=6)
+    weights = {'config': model.config.to_json(), 'average': model.state_dict()}
+    torch.save(weights, tmp_path / 'pyramid.pt')
+    more = ('--recipe', 'compact', '--shards', 1, '--steps', 2, '--update', 4, '--batch', 4)
+    begin = ('--weights', tmp_path / 'pyramid.pt')
+
+    def cached(name: str, *words_more: object) -> np.ndarray | None:
+        out = tmp_path / name
+        assert main(words(place, out, *more, *begin, *words_more)) == 0
+        maps = out / 'cache' / '00000' / 'map0.npy'
+        return np.load(maps) if maps.is_file() else None
+
+    expected = cached('whole')
+    assert cached('dry', '--dry-run') is None
+    np.testing.assert_array_equal(cached('dry'), expected)
+
+    out, save = tmp_path / 'part', Trainer.save
+
+    def stop_at_once(trainer: Trainer) -> None:
+        save(trainer)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, 'save', stop_at_once)
+        assert main(words(place, out, *more, *begin, '--checkpoint-minutes', 0)) == 130
+    shutil.rmtree(out / 'cache')
+    np.testing.assert_array_equal(cached('part', '--checkpoint-minutes', 0), expected)

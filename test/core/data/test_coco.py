@@ -82,6 +82,17 @@ def test_without_box_and_area_the_keypoints_tell(read: Read, stills: dict[str, A
     np.testing.assert_allclose(labels.boxes[0], [10 - 10.4, 19 - 20.8, 10 + 10.4, 19 + 20.8], 1e-5)
 
 
+def test_keypoints_in_a_line_leave_the_area_to_the_box(read: Read, stills: dict[str, Any]) -> None:
+    stills['annotations'][0].update(keypoints=[5, 6, 2] + [0] * 48, bbox=[0, 0, 20, 40])
+    del stills['annotations'][0]['area']
+    np.testing.assert_allclose(read(stills).frames[1].labels.areas[0], 0.53 * 20 * 40)
+
+
+def test_an_unknown_track_may_be_null(read: Read, stills: dict[str, Any]) -> None:
+    stills['annotations'][0]['track_id'] = None
+    assert read(stills).frames[1].labels.track_ids[0] == -1
+
+
 def test_people_to_ignore_keep_their_box_alone(read: Read, stills: dict[str, Any]) -> None:
     stills['annotations'][0]['ignore'] = 1
     labels = read(stills).frames[1].labels
@@ -211,6 +222,25 @@ def test_a_stopped_extraction_goes_on(read: Read, tmp_path: Path, write_video: W
     assert stays.stat().st_mtime_ns == 1
 
 
+def test_an_extraction_stopped_in_its_note_goes_on(
+    read: Read, tmp_path: Path, write_video: WriteVideo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_video(tmp_path / 'pictures/walk.avi', 12)
+    data = own_file([{'id': 1, 'video': 'walk.avi', 'frame_id': 5}])
+    write_text = Path.write_text
+
+    def cut_short(path: Path, text: str, *more: Any, **options: Any) -> int:
+        if 'video.json' not in path.name:
+            return write_text(path, text, *more, **options)
+        write_text(path, text[:5])
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Path, 'write_text', cut_short)
+        read(data)
+    assert read(data).frames[0].clip.files[0].exists()
+
+
 def test_another_video_of_the_same_name_replaces_the_frames(
     read: Read, tmp_path: Path, write_video: WriteVideo
 ) -> None:
@@ -245,10 +275,20 @@ def test_a_frame_beyond_the_video_is_named(
     read: Read, tmp_path: Path, write_video: WriteVideo
 ) -> None:
     write_video(tmp_path / 'pictures/walk.avi', 6)
-    data = own_file([{'id': n, 'video': 'walk.avi', 'frame_id': n} for n in (4, 6)])
-    for _ in range(2):  # also when its length is known already
-        with pytest.raises(ValueError, match=r'image 6 is frame 6 of .*walk\.avi, .* 0 to 5'):
-            read(data)
+    for beyond in (6, 60):
+        data = own_file([{'id': n, 'video': 'walk.avi', 'frame_id': n} for n in (1, beyond)])
+        sentence = rf'image {beyond} is frame {beyond} of .*walk\.avi, which has 6 frames, from 0'
+        for _ in range(2):  # also when its length is known already
+            with pytest.raises(ValueError, match=sentence):
+                read(data)
+
+
+def test_a_frame_may_be_numbered_in_text(
+    read: Read, tmp_path: Path, write_video: WriteVideo
+) -> None:
+    write_video(tmp_path / 'pictures/walk.avi', 6)
+    (frame,) = read(own_file([{'id': 1, 'video': 'walk.avi', 'frame_id': '3'}])).frames
+    assert frame.clip.files[frame.index].name == '000003.jpg'
 
 
 @pytest.mark.parametrize(
@@ -268,14 +308,30 @@ def test_an_unreadable_video_is_named(
     ('breakage', 'message'),
     [
         (lambda d: d['images'][1].pop('id'), "image number 1 has no 'id'"),
-        (lambda d: d['images'][1].update(id=9), 'two images have the same id'),
+        (lambda d: d['images'][1].update(id=9), 'image 9: another image has the same id'),
         (lambda d: d['images'][1].update(video_id=3), "image 7 has no 'frame_id'"),
         (
             lambda d: d['images'][1].update(file_name='x.jpg'),
             r'no picture x\.jpg below .*, .*9\.j',
         ),
         (lambda d: d['annotations'][0].pop('image_id'), "annotation 1 has no 'image_id'"),
-        (lambda d: d['annotations'][0].update(bbox=[1, 2]), 'annotation 1: not enough values'),
+        (
+            lambda d: d['annotations'][0].update(image_id='x'),
+            "annotations are of image 'x', which is not listed",
+        ),
+        (
+            lambda d: d['annotations'][0].update(category_id=0),
+            'annotation 1: its category 0 is not listed; people are 1',
+        ),
+        (
+            lambda d: d['annotations'][0].update(bbox=[1, 2]),
+            r'annotation 1: a box is 4 numbers, .* is \[1, 2\]',
+        ),
+        (lambda d: d['annotations'][0].update(bbox=[1, 2, 3, float('inf')]), 'a box is 4 numbers'),
+        (
+            lambda d: d['annotations'][0].update(keypoints=[float('nan'), 2, 2] * 17),
+            'annotation 1: a marked keypoint has no finite place',
+        ),
         (lambda d: d['annotations'][0].update(keypoints=['a'] * 51), 'annotation 1: could not'),
         (lambda d: d['annotations'][0].update(keypoints=[1] * 45), '45 numbers .*51 expected'),
         (
@@ -298,6 +354,20 @@ def test_an_unreadable_video_is_named(
             'counts from 1',
         ),
         (lambda d: d['categories'][0].update(sigmas=[0.1]), '17 names but 1 sigmas'),
+        *(
+            (
+                lambda d, pair=pair: d['categories'][0].update(
+                    keypoints=[*pair, *'bcdefghijklmnop']
+                ),
+                f'keypoints {pair[0]} and {pair[1]} look like',
+            )
+            for pair in (
+                ('l_hip', 'r_hip'),
+                ('LHip', 'RHip'),
+                ('hip_l', 'hip_r'),
+                ('L-Hip', 'R-Hip'),
+            )
+        ),
     ],
 )
 def test_a_wrong_file_is_named(

@@ -1,12 +1,14 @@
 """The words that readers, augmentation and trainer share."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from pavenet_core.data.dataset import Clip, Neighbours
+from pavenet_core.data.dataset import Clip, LabelledFrame, Neighbours
+from pavenet_core.data.people import to_labels
 
 CLIP = Clip('walk', tuple(Path(f'{n}.jpg') for n in range(6)))
 FAST = Clip('walk', CLIP.files, stamps_ns=tuple(n * 20_000_000 for n in range(6)))
@@ -55,3 +57,16 @@ def test_a_frame_is_read_as_stored(tmp_path: Path) -> None:
 def test_an_unreadable_frame_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r'cannot read the picture .*none\.png'):
         Clip('a', (tmp_path / 'none.png',)).read(0)
+
+
+@pytest.mark.parametrize(
+    ('labelled', 'refused'),
+    [((64, 48), False), ((65, 49), False), (None, False), ((48, 64), True), ((128, 96), True)],
+)
+def test_labels_of_a_turned_or_resized_copy_are_refused(
+    labelled: tuple[int, int] | None, refused: bool
+) -> None:
+    frame = LabelledFrame(CLIP, 2, 1, to_labels([], 17, []), labelled)
+    sentence = r'2\.jpg is 64x48, but its labels say .*turn mark'
+    with pytest.raises(ValueError, match=sentence) if refused else nullcontext():
+        frame.check_size(64, 48)

@@ -30,6 +30,18 @@ def test_a_file_of_another_kind(
         read_dataset(tmp_path / name, tmp_path)
 
 
+def test_a_file_of_windows_begins_with_a_byte_order_mark(
+    tmp_path: Path,
+    write_json: WriteJson,
+    write_pictures: Callable[..., None],
+    coco_file: dict[str, Any],
+) -> None:
+    write_pictures(tmp_path, [7, 9], 12)
+    labels = write_json(tmp_path / 'labels.json', coco_file)
+    labels.write_bytes(b'\xef\xbb\xbf' + labels.read_bytes())
+    assert len(read_dataset(labels, tmp_path).frames) == 2
+
+
 def test_a_folder_one_above_the_files(tmp_path: Path) -> None:
     for split in ('train', 'val'):
         (tmp_path / split).mkdir()

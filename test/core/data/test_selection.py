@@ -59,5 +59,17 @@ def test_nothing_to_learn_from_is_refused() -> None:
         for_training(dataset())
 
 
+def test_people_left_out_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    thin = Person(MARKED, box=(1, 1, 1.5, 30))
+    with caplog.at_level('INFO'):
+        for_training(dataset(GOOD, Person(UNMARKED, box=(1, 1, 9, 30))))
+        assert not caplog.messages
+        for_training(dataset(GOOD, thin))
+    (said,) = caplog.messages
+    assert said.startswith('some: left out 1 of 2 people, for boxes under a pixel wide')
+    with pytest.raises(ValueError, match='keypoints but for 1 with boxes under a pixel wide'):
+        for_training(dataset(thin))
+
+
 def test_a_person_of_whom_nothing_says_where_is_nobody() -> None:
     assert len(to_labels([Person(UNMARKED), GOOD], 2, []).boxes) == 1

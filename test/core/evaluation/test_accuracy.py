@@ -7,7 +7,7 @@ from pavenet_core.data.dataset import Dataset, Neighbours
 from pavenet_core.evaluation.accuracy import check_labels, is_posetrack, measure
 from pavenet_core.poses import Poses
 from pavenet_core.postprocess_config import AUTHORS_POSTPROCESS, PAPER_POSTPROCESS
-from pavenet_core.skeleton import COCO17, POSETRACK15
+from pavenet_core.skeleton import COCO17, POSETRACK15, Skeleton
 
 pytest.importorskip('pycocotools')
 
@@ -61,6 +61,9 @@ def test_labels_that_do_not_fit_are_refused_before_the_work(write_clip) -> None:
         ValueError, match=r'labels the 17 keypoints of coco17, .* 15 of posetrack15'
     ):
         check_labels(dataset, POSETRACK15, CAUSAL)
+    backwards = Skeleton.of_names('backwards', COCO17.names[::-1])
+    with pytest.raises(ValueError, match='the same in another order'):
+        check_labels(dataset, backwards, CAUSAL)
     with pytest.raises(ValueError, match='clip labels nobody in 0 pictures'):
         check_labels(replace(dataset, frames=()), COCO17, CAUSAL)
     timed = replace(CAUSAL, interval_ns=40_000_000)

@@ -45,3 +45,10 @@ def test_each_frame_is_encoded_once_and_answers_keep_the_datasets_order(
     poses = find_people(model, mixed, neighbours_of('lookahead', model.metadata))
     assert [read_window(people)[1] for people in poses] == [160, 100, 80, 120]
     assert sorted(int(value) for value in seen) == sorted([*BRIGHTNESS, 60, 100])
+
+
+def test_labels_of_another_picture_size_are_refused(model, write_clip) -> None:
+    dataset = write_clip(BRIGHTNESS, [2])
+    other = replace(dataset, frames=(replace(dataset.frames[0], size=(999, 999)),))
+    with pytest.raises(ValueError, match='but its labels say 999x999'):
+        find_people(model, other, neighbours_of('causal', model.metadata))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pavenet_core.data.dataset import Dataset, LabelledFrame, Neighbours
-from pavenet_core.skeleton import COCO17
+from pavenet_core.skeleton import COCO17, Skeleton
 from pavenet_core.train import canvas as canvas_module
 from pavenet_core.train.canvas import CANVAS_COLORS, LAYOUT_SHARES, LAYOUTS, CanvasMaker, split
 from pavenet_core.train.sample import Sample
@@ -137,3 +137,13 @@ def test_layouts_are_drawn_as_often_as_they_should_be() -> None:
         for x, y, width, height in cells:
             covered[y : y + height, x : x + width] += 1
         assert (covered == 1).all()
+
+
+def test_people_of_few_keypoints_are_somebody(maker: CanvasMaker) -> None:
+    frames = tuple(
+        replace(f, labels=replace(f.labels, keypoints=f.labels.keypoints[:, :3]))
+        for f in maker.dataset.frames
+    )
+    head = Skeleton.of_names('head', ('nose', 'left_eye', 'right_eye'))
+    few = replace(maker, dataset=Dataset('few', head, frames))
+    assert any(len(canvas.persons) for canvas in canvases(few, 5))

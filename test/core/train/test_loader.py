@@ -211,3 +211,11 @@ def test_impossible_shares_are_named(make_loader: MakeLoader) -> None:
         make_loader(rank=2, processes=2)
     with pytest.raises(ValueError, match='no batches of 0 for process 0 of 1'):
         make_loader(batch=0)
+
+
+def test_labels_of_another_picture_size_are_refused(
+    dotted: Dataset, make_loader: MakeLoader
+) -> None:
+    turned = tuple(replace(frame, size=(240, 320)) for frame in dotted.frames)
+    with pytest.raises(ValueError, match='is 320x240, but its labels say 240x320'):
+        next(make_loader(replace(dotted, frames=turned)).batches(0))

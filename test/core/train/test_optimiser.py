@@ -89,6 +89,11 @@ def test_the_rate_rises_then_falls_along_a_cosine() -> None:
     assert rates[10:] == sorted(rates[10:], reverse=True)
 
 
+def test_a_rate_below_the_cosine_s_end_does_not_rise_to_it() -> None:
+    recipe = Recipe(schedule='cosine', steps=10, rate=1e-7, final_rate=1e-6)
+    assert {learning_rate(step, recipe, 1) for step in range(11)} == {1e-7}
+
+
 def test_a_parameter_without_gradient_decays_like_one_with_zero() -> None:
     from pavenet_core.train.distributed import average_gradients
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from pavenet_core.presets import PRESETS
-from pavenet_core.train.recipe import RECIPES, Recipe
+from pavenet_core.train.recipe import COMPACT, RECIPES, Recipe
 
 
 @pytest.mark.parametrize(
@@ -50,12 +50,22 @@ def test_an_update_is_shared_by_processes_and_batches() -> None:
 
 @pytest.mark.parametrize(
     'change',
-    [{'rate': 0.0}, {'batch': 0}, {'precision': 'int8'}, {'average': 1.0}, {'epochs': 0}],
+    [
+        *({'rate': 0.0}, {'batch': 0}, {'precision': 'int8'}, {'average': 1.0}, {'epochs': 0}),
+        *({'rate': float('nan')}, {'rate': float('inf')}, {'steps': -3}, {'seed': -1}),
+        *({'workers': -1}, {'checkpoint_minutes': float('nan')}, {'longest': -20}, {'longest': 9}),
+        {'shards': 2},  # of canvases, which these pictures are not
+    ],
 )
 def test_impossible_values_are_named(change: dict[str, object]) -> None:
     ((name, value),) = change.items()
     with pytest.raises(ValueError, match=rf'{name}.*{value}'):
         replace(Recipe(), **change)
+
+
+def test_canvases_have_sizes_of_their_own() -> None:
+    with pytest.raises(ValueError, match='longest 512 has no meaning for recipe compact'):
+        replace(COMPACT, longest=512)
 
 
 def test_only_what_changes_learning_is_a_difference() -> None:

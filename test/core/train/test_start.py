@@ -8,7 +8,7 @@ import torch
 from pavenet_core.model import PaveNet
 from pavenet_core.model.checkpoint import Weights
 from pavenet_core.presets import PRESETS
-from pavenet_core.skeleton import COCO17, POSETRACK15
+from pavenet_core.skeleton import COCO17, POSETRACK15, Skeleton
 from pavenet_core.train.start import RANDOM, choose_config, read_any_weights, start
 
 Make = Callable[..., PaveNet]
@@ -29,6 +29,16 @@ def test_an_image_model_of_coco_starts_a_video_model_of_posetrack(make_tiny_mode
         for joint, name in enumerate(POSETRACK15.names):
             if name in COCO17.names:
                 assert torch.equal(ours[joint], theirs[COCO17.names.index(name)]), name
+
+
+def test_keypoints_that_the_weights_do_not_know_are_named(
+    make_tiny_model: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    image = make_tiny_model(1)
+    names = ('nose', 'Left Shoulder', 'Right Shoulder')
+    with caplog.at_level('INFO'):
+        start(image.config, weights_of(image), RANDOM, Skeleton.of_names('own', names))
+    assert caplog.messages[0].endswith('know by name: Left Shoulder, Right Shoulder')
 
 
 def test_layers_that_the_weights_lack_keep_their_start(

@@ -103,3 +103,11 @@ def test_posetrack_ranks_joints_by_their_persons_score_too(
     dataset = Dataset('dots', POSETRACK15, (replace(frame, labels=labels),))
     found = Validation(dataset, Neighbours(3), ALONE)(None)
     assert found['PoseTrack'] == pytest.approx(1)
+
+
+def test_labels_of_another_picture_size_are_refused(
+    make_tiny_model: Callable[..., PaveNet], frame: LabelledFrame
+) -> None:
+    oracle = Oracle(make_tiny_model(3), frame, 0)
+    with pytest.raises(ValueError, match='is 90x60, but its labels say 60x90'):
+        find_people(oracle, replace(frame, size=(60, 90)), Neighbours(3))
