@@ -1,6 +1,7 @@
 """Write the graphs, and prove each against torch."""
 
 import copy
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -73,6 +74,10 @@ def describe(
     """Collect what the runtime must know of a network."""
     if unknown := sorted(set(facts) - set(FACTS)):
         raise ValueError(f'facts of a bundle are {", ".join(FACTS)}; got also {unknown}')
+    if not 0 < frame_interval_s < math.inf:
+        raise ValueError(
+            f'the frame interval must be above 0 seconds and finite, got {frame_interval_s}'
+        )
     return BundleMetadata(
         name=config.name,
         version=__version__,

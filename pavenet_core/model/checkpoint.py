@@ -2,8 +2,10 @@
 
 import pickle
 import re
+import struct
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,8 +13,11 @@ from torch import Tensor
 from pavenet_core.config import ModelConfig
 from pavenet_core.model.pavenet import PaveNet
 
-# What torch.load raises for a file that is missing, cut short or of another kind.
-UNREADABLE = (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError)
+# What torch.load raises for a file that is cut short or of another kind.
+UNREADABLE = (
+    *(OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError, struct.error),
+    *(KeyError, IndexError, TypeError, AttributeError),
+)
 PER_FRAME_ROWS = re.compile(
     r'_decoder\.layers\.\d+\.attention\.(sampling_offsets|attention_weights)'
 )
@@ -33,15 +38,46 @@ class Weights:
     criterion: dict[str, Tensor]
 
 
+def read_tensors(path: Path, device: torch.device | str = 'cpu') -> dict[str, Any]:
+    """
+    Return what `torch.save` wrote: a dictionary of tensors and plain values, nothing that runs.
+
+    Raise `ValueError` if the file is not there, damaged, or something else.
+    """
+    try:
+        file = path.open('rb')
+    except OSError as error:
+        raise ValueError(f'it cannot be read: {error.strerror}') from error
+    try:
+        with file:
+            data = torch.load(file, map_location=device, weights_only=True)
+    except UNREADABLE as error:
+        # torch's own words are about its archive, or advise to run what the file holds.
+        raise ValueError(
+            'it is no file of weights by torch.save, is damaged, or holds more than tensors and '
+            'plain values'
+        ) from error
+    if not isinstance(data, dict):
+        raise ValueError(f'it holds a {type(data).__name__}, no dictionary of weights')
+    return data
+
+
+def weights_in(data: dict[str, Any]) -> Weights:
+    """Return the weights of a checkpoint of `pavenet train`; `ValueError` if it is none."""
+    try:
+        config = ModelConfig.from_json(data['config'])
+        return Weights(config, dict(data['average']), dict(data.get('criterion', {})))
+    except UNREADABLE as error:
+        reason = str(error).partition('\n')[0]
+        raise ValueError(f'not a checkpoint of pavenet train: {reason}') from error
+
+
 def read_weights(path: Path) -> Weights:
     """Read the weights of a checkpoint of `pavenet train`; `ValueError` if it is none."""
     try:
-        data = torch.load(path, map_location='cpu', weights_only=True)
-        config = ModelConfig.from_json(data['config'])
-        return Weights(config, dict(data['average']), dict(data.get('criterion', {})))
-    except (*UNREADABLE, KeyError, TypeError, AttributeError) as error:
-        reason = str(error).partition('\n')[0]
-        raise ValueError(f'{path} is not a checkpoint of pavenet train: {reason}') from error
+        return weights_in(read_tensors(path))
+    except ValueError as error:
+        raise ValueError(f'{path}: {error}') from error
 
 
 def load_checkpoint(path: Path, num_frames: int | None = None) -> PaveNet:

@@ -1,15 +1,16 @@
 """The authors' parameter names, turned into ours; the only file that spells `pre_` and `next_`."""
 
-import pickle
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from pavenet_core.config import ModelConfig
+from pavenet_core.model.checkpoint import read_tensors
 from pavenet_core.model.official_backbone import backbone_state, neck_state
 from pavenet_core.model.official_config import HEAD, official_config
 
@@ -78,7 +79,8 @@ def read_official(path: Path, *, tie_joint_offsets: bool = False) -> OfficialMod
     See `from_official`.
     """
     try:
-        return from_official(_load(path), tie_joint_offsets=tie_joint_offsets)
+        tensors = tensors_in(read_tensors(path))
+        return from_official(tensors, tie_joint_offsets=tie_joint_offsets)
     except ValueError as error:
         raise ValueError(f'{path}: {error}') from error
 
@@ -120,16 +122,16 @@ def tie_offset_biases(network: dict[str, Tensor], config: ModelConfig) -> None:
         network[name] = last.repeat(config.num_frames)
 
 
-def _load(path: Path) -> dict[str, Tensor]:
+def tensors_in(data: dict[str, Any]) -> dict[str, Tensor]:
     """Return the tensors of an mmcv checkpoint, or of a bare state."""
-    try:
-        data = torch.load(path, map_location='cpu', weights_only=True)
-        state = data.get('state_dict', data)
-        tensors = {name.removeprefix('module.'): tensor for name, tensor in state.items()}
-    except (OSError, RuntimeError, AttributeError, EOFError, pickle.UnpicklingError) as error:
-        reason = str(error).partition('\n')[0]
-        raise ValueError(f'not a checkpoint that can be read: {reason}') from error
-    return {name: tensor for name, tensor in tensors.items() if isinstance(tensor, Tensor)}
+    state = data.get('state_dict', data)
+    if not isinstance(state, dict):
+        raise ValueError('its state_dict is no dictionary of weights')
+    return {
+        str(name).removeprefix('module.'): tensor
+        for name, tensor in state.items()
+        if isinstance(tensor, Tensor)
+    }
 
 
 def head_state(official: Mapping[str, Tensor] | Read, config: ModelConfig) -> dict[str, Tensor]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pavenet_core.poses import Poses
 
-STEPS = 200  # a limb's colour is the mean of nine points, apart by this part of the longer side
+SIDE = 170  # about so many pixels of the longer side are kept; a limb's colour is that of nine
 LIGHTNESS = 0.5  # what it counts beside the hue, for it changes from sun to shade
 FAR = 40.0  # two limbs differ by this at most: one that is hidden behind a coat says no more
 UNSEEN = 7.0  # the difference of limbs that nobody saw, and of one more limb beside those seen
@@ -57,11 +57,17 @@ class Looks:
         return Looks(colours, weights)
 
 
+def thin_out(picture: Image) -> Image:
+    """Return a copy of a part of a picture's pixels, evenly spread: what `looks_of` needs."""
+    step = max(1, round(max(picture.shape[:2]) / SIDE))
+    return picture[::step, ::step].copy()
+
+
 def looks_of(picture: Image, poses: Poses, size: tuple[int, int], limbs: Limbs) -> Looks:
     """
     Return what people look like.
 
-    picture  (h, w, 3) BGR, of any size, of the frame they were seen in
+    picture  (h, w, 3) BGR, thinned out, of the frame they were seen in
     size     width and height of the frame that the keypoints are in
     limbs    L pairs of keypoints
     """
@@ -71,8 +77,7 @@ def looks_of(picture: Image, poses: Poses, size: tuple[int, int], limbs: Limbs) 
     inside = ((shares >= 0) & (shares < 1)).all(-1)
     # What is not inside, and not a number, counts for nothing; but it must have a place.
     places = np.where(inside[..., None], shares, 0) * [width, height]
-    step = max(1, round(max(height, width) / STEPS))
-    around = places[:, :, None].astype(int) + step * NEIGHBOURHOOD
+    around = places[:, :, None].astype(int) + NEIGHBOURHOOD
     columns, rows = around[..., 0].clip(0, width - 1), around[..., 1].clip(0, height - 1)
     colours = picture[rows, columns].mean(2, dtype=np.float32)
     seen = poses.keypoint_scores[:, ends].min(2)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pavenet_core.bundle import BundleMetadata
 from pavenet_core.poses import Frame, Poses
-from pavenet_core.runtime.appearance import looks_of
+from pavenet_core.runtime.appearance import looks_of, thin_out
 from pavenet_core.runtime.blocks import Features
 from pavenet_core.runtime.feature_buffer import FeatureBuffer, Window
 from pavenet_core.runtime.identities import Identities
@@ -20,7 +20,7 @@ from pavenet_core.runtime.pose_model import PoseModel
 class _Encoded:
     size: tuple[int, int]  # width and height of the source picture
     features: Features
-    picture: NDArray[np.uint8]  # as the encoder had it, for what people look like
+    picture: NDArray[np.uint8]  # a part of its pixels, for what people look like
 
 
 class VideoPoseEstimator:
@@ -117,7 +117,8 @@ class VideoPoseEstimator:
         fitted = self._model.fit(image)
         features = self._model.spatial_encoder(fitted)
         self.encodes += 1
-        return _Encoded((image.shape[1], image.shape[0]), features, fitted.picture.copy())
+        size = image.shape[1], image.shape[0]
+        return _Encoded(size, features, thin_out(fitted.picture))
 
     def _decode(self, window: Window[_Encoded]) -> Poses:
         poses = self._model.decode(

@@ -71,8 +71,9 @@ class PoseModel:
             return ''
         return (
             f'this onnxruntime offers {" and ".join(self.not_started)}, but could not start it; '
-            f'the model runs on {", ".join(self.providers)}: pavenet info --system says what is '
-            'missing, and a device that is named instead of auto keeps this silent'
+            f'the model runs on {", ".join(self.providers)}: python3 -m pavenet_core.cli info '
+            '--system says what is missing, and a device that is named instead of auto keeps this '
+            'silent'
         )
 
     def warm_up(self, size: tuple[int, int]) -> None:

@@ -27,6 +27,7 @@ PROVIDERS = {
     'cpu': 'CPUExecutionProvider',
 }
 DEVICES = ('auto', *PROVIDERS)
+MAX_THREADS = 256  # onnxruntime starts as many as it is told, and stands still with too many
 # On a CPU the sum and norm that this makes one step take six times as long as the two.
 SLOWER = ['SkipLayerNormFusion']
 # What onnxruntime's own words begin with: a line of its source, and the signature of a function.
@@ -47,7 +48,7 @@ class SessionConfig:
     Where and how hard the graphs run.
 
     device          one of `DEVICES`; auto takes the best that this onnxruntime offers and starts
-    num_threads     of one graph; 0 lets onnxruntime decide
+    num_threads     of one graph, 1 to `MAX_THREADS`; 0 lets onnxruntime decide
     spinning        let the threads wait busily while a graph runs: quicker on free cores
     tensorrt_cache  folder that keeps TensorRT's engines; without it each start builds them anew
     tensorrt_fp16   let TensorRT compute in half precision
@@ -63,8 +64,10 @@ class SessionConfig:
         """Refuse what onnxruntime would misread."""
         if self.device not in DEVICES:
             raise ValueError(f'device must be one of {list(DEVICES)}, got {self.device!r}')
-        if self.num_threads < 0:
-            raise ValueError(f'num_threads must be 0 (automatic) or more, got {self.num_threads}')
+        if not (isinstance(self.num_threads, int) and 0 <= self.num_threads <= MAX_THREADS):
+            raise ValueError(
+                f'num_threads must be 0 (automatic) to {MAX_THREADS}, got {self.num_threads!r}'
+            )
 
     def options(self) -> ort.SessionOptions:
         """Return the same in onnxruntime's words."""
@@ -176,8 +179,8 @@ class OnnxGraph:
         if device != 'auto' and PROVIDERS[device] not in self.providers:
             raise ValueError(
                 f'device {device!r} could not be started{reason and f" ({reason})"}, onnxruntime '
-                f'would run on {list(self.providers)}; pavenet info --system says what is '
-                'missing, or choose auto or cpu'
+                f'would run on {list(self.providers)}; python3 -m pavenet_core.cli info --system '
+                'says what is missing, or choose auto or cpu'
             )
 
 

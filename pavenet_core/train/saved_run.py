@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from pavenet_core.config import ModelConfig
-from pavenet_core.model.checkpoint import UNREADABLE
+from pavenet_core.model.checkpoint import read_tensors
 from pavenet_core.train.recipe import Recipe
 
 RUN = {'recipe', 'steps_per_epoch', 'processes', 'step', 'best', 'model', 'optimiser', 'scaler'}
@@ -27,17 +27,18 @@ def write_file(path: Path, data: dict[str, Any]) -> None:
 def read_run(path: Path, device: torch.device) -> dict[str, Any]:
     """Read a checkpoint to go on from; `ValueError` if it is damaged or something else."""
     try:
-        data = torch.load(path, map_location=device, weights_only=True)
-        lacks = sorted(RUN - set(data['run']))
-    except (*UNREADABLE, KeyError, TypeError, AttributeError) as error:
-        reason = 'it holds weights alone' if error.args == ('run',) else str(error)
+        data = read_tensors(path, device)
+    except ValueError as error:
         raise ValueError(
-            f'cannot go on from {path}: {_first_line(reason)}; '
-            'remove it to begin anew, or give another --out'
+            f'cannot go on from {path}: {error}; remove it to begin anew, or give another --out'
         ) from error
-    if lacks:
-        raise ValueError(f'cannot go on from {path}: it lacks {lacks}')
-    return dict(data)
+    lacks = sorted(RUN - set(data.get('run', {})))
+    if 'run' not in data or lacks:
+        what = f'it lacks {lacks}' if 'run' in data else 'it holds weights alone'
+        raise ValueError(
+            f'cannot go on from {path}: {what}; remove it to begin anew, or give another --out'
+        )
+    return data
 
 
 def refuse_other(
@@ -61,7 +62,3 @@ def refuse_other(
             f'cannot go on from {path}: this run has {"; ".join(differences)}; '
             'give what it began with, or another --out'
         )
-
-
-def _first_line(reason: str) -> str:
-    return reason.partition('\n')[0]

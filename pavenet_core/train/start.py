@@ -3,15 +3,15 @@
 import logging
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
 from pavenet_core.config import ModelConfig
 from pavenet_core.model import PaveNet
 from pavenet_core.model.adapt_skeleton import adapt_skeleton, keypoint_sources
-from pavenet_core.model.checkpoint import Weights, read_weights, widened
-from pavenet_core.model.official_checkpoint import read_official
+from pavenet_core.model.checkpoint import Weights, read_tensors, weights_in, widened
+from pavenet_core.model.official_checkpoint import from_official, tensors_in
 from pavenet_core.presets import PRESETS
 from pavenet_core.skeleton import Skeleton
 from pavenet_core.train.initial_weights import load_movenet
@@ -33,10 +33,17 @@ def read_any_weights(path: Path) -> Weights:
     if not path.is_file():
         raise ValueError(f'there are no weights {path}')
     try:
-        return read_weights(path)
+        return _any_weights_in(read_tensors(path))
+    except ValueError as error:
+        raise ValueError(f'{path}: {error}') from error
+
+
+def _any_weights_in(data: dict[str, Any]) -> Weights:
+    try:
+        return weights_in(data)
     except ValueError as ours:
         try:
-            official = read_official(path)
+            official = from_official(tensors_in(data))
         except ValueError as theirs:
             raise ValueError(f'{ours}; nor one of the authors: {theirs}') from theirs
     return Weights(official.config, official.network, official.flows)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from pavenet_core.model import PaveNet
-from pavenet_core.model.checkpoint import load_checkpoint
+from pavenet_core.model.checkpoint import load_checkpoint, read_tensors
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,43 @@ def test_weights_that_do_not_fit_their_network_are_one_sentence(
     ) as e:
         load_checkpoint(path)
     assert '\n' not in str(e.value)
+
+
+def test_weights_are_read_back(tmp_path: Path) -> None:
+    path = tmp_path / 'weights.pt'
+    torch.save({'average': {'a': torch.ones(2)}, 'step': 3}, path)
+    data = read_tensors(path)
+    assert data['step'] == 3
+    assert data['average']['a'].tolist() == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ('content', 'reason'),
+    [
+        (None, 'cannot be read: No such file'),
+        (b'', 'no file of weights'),
+        (b'just some words', 'no file of weights'),
+        (b'\x80\x02not quite a pickle', 'no file of weights'),
+        ([1, 2], 'holds a list'),
+        (Path('.'), 'no file of weights .* more than tensors'),
+    ],
+)
+def test_anything_else_is_one_sentence(tmp_path: Path, content: object, reason: str) -> None:
+    path = tmp_path / 'other.pt'
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content is not None:
+        torch.save(content, path)
+    with pytest.raises(ValueError, match=reason) as e:
+        read_tensors(path)
+    assert '\n' not in str(e.value)
+    with pytest.raises(ValueError, match=r'other.pt: it '):
+        load_checkpoint(path)
+
+
+def test_a_file_that_is_cut_short_is_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / 'short.pt'
+    torch.save({'a': torch.ones(999)}, path)
+    path.write_bytes(path.read_bytes()[:-500])
+    with pytest.raises(ValueError, match='is damaged'):
+        read_tensors(path)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from pavenet_core.poses import Poses
-from pavenet_core.runtime.appearance import Looks, looks_of
+from pavenet_core.runtime.appearance import Looks, looks_of, thin_out
 
 RED_BGR, BLUE_BGR = (0, 0, 255), (255, 0, 0)
 LIMBS = [(0, 1), (2, 3)]
@@ -38,17 +38,27 @@ def lab(*colours: tuple[int, int, int]) -> np.ndarray:
 @pytest.mark.parametrize('size', [(80, 40), (160, 80), (800, 400)])
 def test_each_limb_has_the_colour_in_its_middle(size: tuple[int, int]) -> None:
     # Whatever the size of the picture; the keypoints are in pixels of the frame.
-    looks = looks_of(painted(*size), poses(PEOPLE), (80, 40), LIMBS)
+    looks = looks_of(thin_out(painted(*size)), poses(PEOPLE), (80, 40), LIMBS)
     np.testing.assert_allclose(looks.colours, [lab(RED_BGR, BLUE_BGR)], atol=1e-3)
     assert looks.weights.tolist() == [[1, 1]]
 
 
 def test_a_colour_is_the_mean_of_what_is_around() -> None:
-    picture = painted(800, 400)
+    picture = painted(160, 80)
     picture[::3] = 0
     colour = looks_of(picture, poses(PEOPLE), (80, 40), LIMBS).colours[0, 0]
     dark, bright = lab((0, 0, 0), RED_BGR)
     assert dark[1] + 5 < colour[1] < bright[1] - 5
+
+
+@pytest.mark.parametrize('size', [(1, 1), (170, 90), (512, 384), (3, 2000), (6000, 4000)])
+def test_a_picture_is_thinned_out_to_much_the_same_size(size: tuple[int, int]) -> None:
+    picture = painted(*size)
+    thinned = thin_out(picture)
+    assert min(max(size), 130) <= max(thinned.shape[:2]) <= 256
+    before = thinned.copy()
+    picture[:] = 255  # as the next frame does with the encoder's input
+    np.testing.assert_array_equal(thinned, before)
 
 
 def test_a_limb_counts_as_much_as_its_less_sure_end() -> None:

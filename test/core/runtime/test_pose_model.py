@@ -18,7 +18,7 @@ def test_auto_that_falls_back_says_so_in_one_sentence(
     model = PoseModel(stand_in, device='auto')
     assert model.providers == (CPU,)
     assert f'offers {TENSORRT} and {CUDA}, but could not start it' in model.fallback
-    assert f'runs on {CPU}: pavenet info --system' in model.fallback
+    assert f'runs on {CPU}: python3 -m pavenet_core.cli info --system' in model.fallback
     assert '\n' not in model.fallback
 
 

@@ -116,8 +116,9 @@ def test_an_absent_device_is_refused_with_what_there_is() -> None:
 def test_nonsense_settings_are_refused() -> None:
     with pytest.raises(ValueError, match="got 'gpu'"):
         SessionConfig(device='gpu')
-    with pytest.raises(ValueError, match='got -1'):
-        SessionConfig(num_threads=-1)
+    for number in (-1, 257, 1.5):
+        with pytest.raises(ValueError, match=f'got {number}'):
+            SessionConfig(num_threads=number)  # type: ignore[arg-type]
 
 
 @pytest.mark.skipif(CUDA in ort.get_available_providers(), reason='CUDA is there')
