@@ -73,7 +73,7 @@ def looks_of(picture: Image, poses: Poses, size: tuple[int, int], limbs: Limbs) 
     """
     ends = np.array(limbs, np.intp).reshape(-1, 2)
     height, width = picture.shape[:2]
-    shares = poses.keypoints_px[:, ends].mean(2) / np.array(size, np.float32)
+    shares = poses.extents[:, ends].mean(2) / np.array(size, np.float32)
     inside = ((shares >= 0) & (shares < 1)).all(-1)
     # What is not inside, and not a number, counts for nothing; but it must have a place.
     places = np.where(inside[..., None], shares, 0) * [width, height]

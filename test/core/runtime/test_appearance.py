@@ -1,5 +1,7 @@
 """People painted on pictures, and what they look like."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -74,6 +76,13 @@ def test_a_limb_outside_the_picture_counts_for_nothing(outside: float) -> None:
     looks = looks_of(painted(), poses(points), (80, 40), LIMBS)
     assert looks.weights.tolist() == [[0, 1]]
     assert np.isfinite(looks.colours).all()
+
+
+def test_limbs_are_where_they_were_seen_not_where_rules_put_them() -> None:
+    # The authors' code pulls keypoints that it hardly believes to the corner.
+    seen = replace(poses(np.zeros_like(PEOPLE)), extents_px=PEOPLE)
+    looks = looks_of(painted(), seen, (80, 40), LIMBS)
+    np.testing.assert_allclose(looks.colours, [lab(RED_BGR, BLUE_BGR)], atol=1e-3)
 
 
 def test_nobody_and_no_limbs_are_ordinary() -> None:
