@@ -1,6 +1,7 @@
 """The node: newest images in, `PersonPoseArray` out."""
 
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -278,7 +279,11 @@ def run() -> str:
 
 def main() -> None:
     """Run the node; exit with 1 and a sentence if that can't be."""
-    rclpy.init()
+    try:
+        rclpy.init()
+    except RuntimeError as error:  # what rclpy's C++ says of --ros-args that it can't read
+        reason = re.sub(r', at /\S+:\d+', '', str(error))
+        sys.exit(f'pose_node: it can not start with these arguments: {reason}')
     failure = ''
     try:
         failure = run()

@@ -67,3 +67,23 @@ def test_built_engines_are_exit_code_0(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(node, 'build_engines', lambda _: 'cannot build engines: no')
     with pytest.raises(SystemExit, match='pose_node: cannot build engines: no'):
         node.main()
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'reason'),
+    [
+        (['--params-file', 'nowhere.yaml'], 'nowhere.yaml'),
+        (['-r', 'image'], "remap rule: '-r image'"),
+        (['--nonsense'], '--nonsense'),
+    ],
+)
+def test_arguments_that_ros_can_not_read_are_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str], reason: str
+) -> None:
+    monkeypatch.setattr(sys, 'argv', ['pose_node', '--ros-args', *arguments])
+    with pytest.raises(SystemExit) as end:
+        node.main()
+    assert str(end.value).startswith('pose_node: it can not start with these arguments: ')
+    assert reason in str(end.value)
+    assert '/src/' not in str(end.value)
+    rclpy.try_shutdown()
