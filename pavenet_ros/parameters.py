@@ -180,7 +180,7 @@ TABLE = (
         'frame_interval',
         0.0,
         'Seconds between the images that are seen together, at most max_gap; 0 takes the images '
-        'as they come.',
+        'as they come, if they are near enough in time.',
         0.0,
         10.0,
     ),

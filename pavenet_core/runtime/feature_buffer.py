@@ -6,6 +6,11 @@ from typing import Generic, TypeVar
 
 Value = TypeVar('Value')
 
+# How far from the key frame others still help, where they are taken as they follow: a person who
+# walks has gone too far then to be taken for the same (benchmarks/LOG.md).
+NEXT_NS = 200_000_000  # the ones just before and after
+FARTHER_NS = 100_000_000  # the others
+
 
 @dataclass(frozen=True)
 class Window(Generic[Value]):
@@ -50,8 +55,9 @@ class FeatureBuffer(Generic[Value]):
     With `older`, where no frame after the key frame may be seen one from farther back stands in:
     frames t-1, t, t-2 instead of t-1, t, t.
 
-    Without `interval_ns` the neighbours are the frames just before and after the key frame; with
-    it, those whose stamps are nearest to whole intervals away from it (the one closer to the key
+    Without `interval_ns` the neighbours are the frames just before and after the key frame, which
+    itself stands in for those farther away in time than `NEXT_NS` and `FARTHER_NS`; with it,
+    those whose stamps are nearest to whole intervals away from it (the one closer to the key
     frame where two are as near).
 
         push ->  | in reach of the next key | next key | its lookahead |  -> next_window
@@ -134,7 +140,9 @@ class FeatureBuffer(Generic[Value]):
         # last one that it may see.
         key, last = self._next_key, len(self._run) - 1
         if self._interval_ns is None:
-            return min(max(key + offset, 0), last)
+            found = min(max(key + offset, 0), last)
+            apart_ns = abs(self._run[found].stamp_ns - self._run[key].stamp_ns)
+            return found if apart_ns <= (NEXT_NS if abs(found - key) == 1 else FARTHER_NS) else key
         wanted_ns = self._run[key].stamp_ns + offset * self._interval_ns
         return min(
             range(last + 1),
@@ -143,6 +151,10 @@ class FeatureBuffer(Generic[Value]):
 
     def _forget_unreachable(self) -> None:
         # Later key frames want later neighbours, so nothing before this one's first is needed.
-        first = self._neighbour(-self._half * (1 + self._older))
+        places = self._half * (1 + self._older)
+        if self._interval_ns is None:
+            first = max(self._next_key - places, 0)
+        else:
+            first = self._neighbour(-places)
         del self._run[:first]
         self._next_key -= first

@@ -89,7 +89,10 @@ def one_window(
 
     def at(offset: int) -> int:
         if interval_ns is None:
-            return max(0, min(place + offset, len(seen) - 1))
+            found = max(0, min(place + offset, len(seen) - 1))
+            apart = abs(video[seen[found]][0] - video[run[place]][0])
+            is_near = apart <= (200 if abs(found - place) == 1 else 100) * MS
+            return found if is_near else place
         time = video[run[place]][0] + offset * interval_ns
         distances = [abs(video[index][0] - time) for index in seen]
         nearest = [i for i, d in enumerate(distances) if d == min(distances)]
@@ -205,8 +208,35 @@ def test_a_window_never_spans_two_runs(second: tuple[int, tuple[int, int]]) -> N
 
 
 def test_a_pause_as_long_as_the_limit_is_no_gap() -> None:
-    windows = answered(stream(make_buffer(), [(0, SIZE), (GAP_NS, SIZE)]))
-    assert windows[1] == (GAP_NS, (0, 1, 1))
+    for pause_ns, expected in ((GAP_NS, [True, False]), (GAP_NS + 1, [True, True])):
+        windows = stream(make_buffer(), [(0, SIZE), (pause_ns, SIZE)])
+        assert [window.starts_run for window in windows if window] == expected
+
+
+@pytest.mark.parametrize(
+    ('step_ms', 'live', 'late'),
+    [
+        (50, (2, 3, 1), (2, 3, 4)),
+        (51, (2, 3, 3), (2, 3, 4)),
+        (200, (2, 3, 3), (2, 3, 4)),
+        (201, (3, 3, 3), (3, 3, 3)),
+    ],
+)
+def test_frames_too_far_away_in_time_are_not_seen_together(
+    step_ms: int, live: tuple[int, ...], late: tuple[int, ...]
+) -> None:
+    video = steady(6, step_ms)
+    assert answered(stream(make_buffer(older=True), video))[3][1] == live
+    assert answered(stream(make_buffer(3, 1, older=True), video))[3][1] == late
+    five = answered(stream(make_buffer(5, 2), video))[3][1]
+    assert five == ((1, 2, 3, 4, 5) if step_ms == 50 else (3, *late, 3))
+    assert answered(stream(make_buffer(3, 0, step_ms * MS), video))[3][1] == (2, 3, 3)
+
+
+def test_after_a_pause_only_what_came_since_is_seen_together() -> None:
+    video = [(0, SIZE), (40 * MS, SIZE), (600 * MS, SIZE), (640 * MS, SIZE), (680 * MS, SIZE)]
+    windows = [values for _, values in answered(stream(make_buffer(older=True), video))]
+    assert windows == [(0, 0, 0), (0, 1, 0), (2, 2, 2), (2, 3, 3), (3, 4, 2)]
 
 
 def test_a_repeated_stamp_is_recognised_also_after_the_end_of_a_run() -> None:
