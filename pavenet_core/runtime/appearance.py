@@ -33,7 +33,7 @@ class Looks:
     weights: Floats
 
     def take(self, people: Sequence[int] | NDArray[np.intp]) -> 'Looks':
-        """Keep the people at these indices, in that order."""
+        """Keep the people at these indices (P,), in that order."""
         chosen = np.asarray(people, np.intp)
         return Looks(self.colours[chosen], self.weights[chosen])
 
