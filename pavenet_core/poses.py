@@ -95,7 +95,7 @@ class Poses:
         return self.take(np.flatnonzero(self.scores >= threshold))
 
     def take(self, people: Sequence[int] | NDArray[np.intp]) -> 'Poses':
-        """Keep the people at these indices, in that order."""
+        """Keep the people at these indices (P,), in that order."""
         chosen = np.asarray(people, np.intp)
         return Poses(
             self.stamp_ns,

@@ -75,7 +75,8 @@ class Skeleton:
         Make a skeleton from its keypoints' names.
 
         `left` and `right` in the names tell the mirror pairs. Without sigmas a keypoint takes
-        that of a known skeleton's keypoint of its name, else `DEFAULT_SIGMA`.
+        that of a known skeleton's keypoint of its name, else `DEFAULT_SIGMA`. Raise `ValueError`
+        for two of one name, and for a `left` without its `right`.
         """
         if len(set(names)) != len(names):
             raise ValueError(f'skeleton {name} has two keypoints of one name: {", ".join(names)}')

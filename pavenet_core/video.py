@@ -64,7 +64,7 @@ def open_sources(path: Path) -> list[Source]:
 
 
 def read_image(path: Path) -> Image:
-    """Read a picture as BGR, turned as its camera said."""
+    """Read a picture as BGR, (h, w, 3), turned as its camera said; `ValueError` if it is none."""
     try:
         image = cv2.imread(str(path), cv2.IMREAD_COLOR)
     except cv2.error:  # its header promises more pixels than OpenCV takes
@@ -75,7 +75,7 @@ def read_image(path: Path) -> Image:
 
 
 def write_image(path: Path, image: Image) -> None:
-    """Write a picture in the format that the name ends in."""
+    """Write a picture in the format that the name ends in; `ValueError` if that can't be."""
     if not cv2.imwrite(str(path), image):
         raise ValueError(f'cannot write the picture {path}; is its folder there and writable?')
 

@@ -118,7 +118,7 @@ def _passes(places: Sequence[int]) -> list[list[int]]:
 
 
 def distances_px(a: Poses, b: Poses) -> NDArray[np.float32]:
-    """Return how far apart the keypoints of the people are, on average, who are the same ones."""
+    """Return (pairs,) the mean distance of the keypoints of people who are the same, in pixels."""
     if not len(a) or not len(b):
         return np.zeros(0, np.float32)
     apart = np.linalg.norm(a.keypoints_px[:, None] - b.keypoints_px, axis=-1).mean(-1)

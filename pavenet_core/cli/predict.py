@@ -29,7 +29,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--model', default='compact', help='a shipped bundle or a folder (compact)'
     )
     parser.add_argument(
-        '--out', type=Path, default=Path('poses.json'), metavar='FILE', help='(poses.json)'
+        '--out',
+        type=Path,
+        default=Path('poses.json'),
+        metavar='FILE',
+        help='the people (poses.json)',
     )
     parser.add_argument(
         '--video', type=Path, metavar='FILE', help='draw the people of the one video here'

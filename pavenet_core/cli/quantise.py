@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what the verb takes."""
-    parser.add_argument('bundle', help='a shipped bundle or a folder, of float32')
+    parser.add_argument('bundle', help='folder of a float32 bundle, as pavenet export makes')
     parser.add_argument(
         '--images',
         type=Path,

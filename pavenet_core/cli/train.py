@@ -3,8 +3,8 @@ Train a network by a recipe, or go on with a run: the same command again.
 
 Recipes: 'finetune' improves trained weights on pictures of your own; 'paper' and 'official' are
 those of PAVE-Net's paper and of its released code, COCO first where --coco is given, then
-PoseTrack; 'compact' made the shipped model, on composed pictures around a frozen trunk. Start it
-with torchrun to share the work among GPUs or machines; docs/training.md tells all.
+PoseTrack; 'compact' is that of the shipped models, on composed pictures around a frozen trunk.
+Start it with torchrun to share the work among GPUs or machines; docs/training.md tells all.
 
 Examples:
   pavenet train --recipe finetune --images photos --annotations train.json \
@@ -77,7 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="without --weights: imagenet, random or a file of MoveNet's weights (imagenet)",
     )
     change = parser.add_argument_group("changes to the recipe's every stage")
-    change.add_argument('--epochs', type=int)
+    change.add_argument('--epochs', type=int, help='times through the pictures')
     change.add_argument('--steps', type=int, help='updates, instead of epochs')
     change.add_argument('--rate', type=float, help='learning rate')
     change.add_argument(
@@ -90,7 +90,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     change.add_argument('--precision', help='float32, bfloat16 or float16')
     change.add_argument('--frozen', help='of the trunk: authors, trunk (all of it) or nothing')
     change.add_argument('--longest', type=int, help="pixels of a picture's longer side")
-    change.add_argument('--seed', type=int)
+    change.add_argument('--seed', type=int, help='of all random choices (0)')
     change.add_argument('--checkpoint-minutes', type=float, help='between two checkpoints (3)')
     change.add_argument('--workers', type=int, help='processes that load pictures')
     change.add_argument(

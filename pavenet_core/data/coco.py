@@ -32,6 +32,8 @@ def read_coco(
 
     cache     folder for frames taken out of videos
     sequence  the name of the one sequence that the file is about, as in PoseTrack18
+
+    Raise `ValueError` for an entry that is not of this form, or has no picture.
     """
     category = read_category(data['categories'])
     kinds = {kind['id'] for kind in data['categories']}
@@ -123,7 +125,11 @@ def _keypoints(person: Entry, category: Category) -> NDArray[np.float32]:
 
 
 def polygons(xs: Any, ys: Any) -> list[NDArray[np.float32]]:
-    """Pair the coordinates of ignore regions; a line has no inside and is left out."""
+    """
+    Pair the coordinates of ignore regions, each (points, 2); a line has no inside and is left out.
+
+    Raise `ValueError` if there are not as many of both.
+    """
     xs, ys = xs or [], ys or []
     if xs and not isinstance(xs[0], list):  # one region, not in a list of its own
         xs, ys = [xs], [ys]

@@ -7,7 +7,7 @@ from typing import Any
 
 @contextmanager
 def naming(kind: str, name: Any) -> Iterator[None]:
-    """Say which entry of the file is wrong."""
+    """Turn what is raised inside into a `ValueError` that says which entry is wrong."""
     try:
         yield
     except KeyError as error:

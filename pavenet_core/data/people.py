@@ -31,7 +31,7 @@ class Person:
 
 
 def corners(box: Sequence[float]) -> tuple[float, float, float, float]:
-    """Turn x, y, width, height into x0, y0, x1, y1."""
+    """Turn x, y, width, height into x0, y0, x1, y1; `ValueError` if they are no 4 numbers."""
     values = [float(value) for value in box]
     if len(values) != 4 or not np.isfinite(values).all():
         raise ValueError(f'a box is 4 numbers, x, y, width and height, but here it is {list(box)}')

@@ -34,7 +34,11 @@ class Pictures:
         return folder / file
 
     def folder(self, name: str) -> Path | None:
-        """Return the folder that should have the file of that name, if it has any picture."""
+        """
+        Return the folder that should have the file of that name, if it has any picture.
+
+        Raise `ValueError` if it is that of files listed in another folder.
+        """
         listed = PurePosixPath(name).parent
         if listed not in self._folders:
             parts = listed.parts
@@ -62,7 +66,11 @@ class Pictures:
         return self._names[folder]
 
     def numbered(self, folder: Path, like: str) -> dict[int, Path]:
-        """Return by number, in order, a folder's pictures that are named like one."""
+        """
+        Return by number, in order, a folder's pictures that are named like one.
+
+        Raise `ValueError` if two have one number.
+        """
         before, _, after = split_number(like)
         found = {}
         for name in self.names(folder):

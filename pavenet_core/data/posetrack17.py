@@ -34,6 +34,8 @@ def read_posetrack17(
 
     number  of the sequence in its dataset; as frames have no numbers of their own, the image ids
             are made of it and of the files' numbers
+
+    Raise `ValueError` for an entry that is not of this form, or has no picture.
     """
     entries: list[tuple[str, Entry]] = []
     for index, entry in enumerate(data['annolist'], 1):

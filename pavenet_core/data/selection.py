@@ -18,7 +18,8 @@ def for_training(dataset: Dataset) -> Dataset:
 
     People go whose box is under a pixel wide or high or nowhere in the picture, and people without
     area; the log says how many. Frames go in which nobody has a marked keypoint. People without
-    one, and crowds, stay in the others: finding somebody there is no mistake.
+    one, and crowds, stay in the others: finding somebody there is no mistake. `ValueError` if no
+    frame is left.
     """
     frames = []
     labelled = learnable = 0

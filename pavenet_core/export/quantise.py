@@ -34,6 +34,8 @@ def quantise_to_int8(
 
     images    (h, w, 3) uint8 BGR, of any size: what the robot will see
     on_image  called after each
+
+    Raise `ValueError` if it is not of float32, has no convolution, or the path lies in it.
     """
     _check(bundle, path)
     source = bundle.graph('spatial_encoder')

@@ -71,7 +71,7 @@ def export_bundle(
 def describe(
     config: ModelConfig, frame_interval_s: float, facts: Mapping[str, Any]
 ) -> BundleMetadata:
-    """Collect what the runtime must know of a network."""
+    """Collect what the runtime must know of a network; `ValueError` for facts unknown to it."""
     if unknown := sorted(set(facts) - set(FACTS)):
         raise ValueError(f'facts of a bundle are {", ".join(FACTS)}; got also {unknown}')
     if not 0 < frame_interval_s < math.inf:

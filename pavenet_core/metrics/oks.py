@@ -61,7 +61,7 @@ def coco_truth(dataset: Dataset) -> dict[str, Any]:
 
 
 def coco_results(poses: Sequence[Poses], num_frames: int) -> list[dict[str, Any]]:
-    """Return the people found in COCO's result form."""
+    """Return the people found in COCO's result form; `ValueError` if a frame has no answer."""
     if len(poses) != num_frames:
         raise ValueError(f'{len(poses)} frames were answered, but {num_frames} are labelled')
     return [

@@ -60,7 +60,8 @@ def posetrack_answers(dataset: Dataset, poses: Sequence[Poses]) -> dict[str, Ran
 
     Frames where nobody is labelled do not count at all. A joint is right if it is of a person
     that was assigned to a labelled one (`assign`) and within reach of that one's joint. All other
-    joints are wrong, also those that the labelled person has not marked.
+    joints are wrong, also those that the labelled person has not marked. Raise `ValueError` for
+    labels that `check_posetrack` refuses, or if there are not as many answers as frames.
     """
     check_posetrack(dataset)
     if len(poses) != len(dataset.frames):

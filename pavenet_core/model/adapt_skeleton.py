@@ -67,7 +67,11 @@ def adapt_skeleton(
 
 
 def keypoint_sources(known: Skeleton, wanted: Skeleton) -> list[int | None]:
-    """Return for each wanted keypoint the known one whose weights it takes, if there is one."""
+    """
+    Return for each wanted keypoint the index of the known one whose weights it takes, or None.
+
+    Raise `ValueError` if the two have no keypoint of one name.
+    """
     sources: list[int | None] = []
     for name in wanted.names:
         source = name if name in known.names else STAND_INS.get(name)

@@ -110,7 +110,7 @@ def widened(state: dict[str, Tensor], config: ModelConfig, num_frames: int) -> d
     Give every frame the weights of the one frame of an image model.
 
     On a window of equal frames the result is the image model's: the softmax over T equal frames
-    gives each a T-th, and the T parts sum to the whole.
+    gives each a T-th, and the T parts sum to the whole. `ValueError` if it has several frames.
     """
     if config.num_frames != 1:
         raise ValueError(

@@ -98,7 +98,8 @@ def complexity(
     people  that the joint decoder refines; by default `default_people`
 
     Counted are convolutions, matrix products and sampling; not counted are elementwise work and
-    heads that only training reads, which exported graphs leave out.
+    heads that only training reads, which exported graphs leave out. Raise `ValueError` for an
+    empty picture, or fewer people than one or more than queries.
     """
     size = size or default_size(config)
     people = default_people(config) if people is None else people

@@ -10,7 +10,7 @@ EPS = 1e-5
 
 
 def inverse_sigmoid(x: Tensor) -> Tensor:
-    """Return the logit of values in [0, 1], kept finite at both ends."""
+    """Return the logit of values in [0, 1] of any shape, kept finite at both ends."""
     x = x.clamp(0, 1)
     return torch.log(x.clamp(min=EPS) / (1 - x).clamp(min=EPS))
 

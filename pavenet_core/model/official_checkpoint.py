@@ -123,7 +123,7 @@ def tie_offset_biases(network: dict[str, Tensor], config: ModelConfig) -> None:
 
 
 def tensors_in(data: dict[str, Any]) -> dict[str, Tensor]:
-    """Return the tensors of an mmcv checkpoint, or of a bare state."""
+    """Return the tensors of an mmcv checkpoint, or of a bare state; else raise `ValueError`."""
     state = data.get('state_dict', data)
     if not isinstance(state, dict):
         raise ValueError('its state_dict is no dictionary of weights')

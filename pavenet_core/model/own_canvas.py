@@ -10,7 +10,7 @@ Canvas = tuple[int, int]  # height, width in pixels
 
 
 def own_canvases(valid_sizes: Tensor, padded: Canvas, alignment: int) -> list[Canvas]:
-    """Return for each picture the smallest aligned canvas that holds it."""
+    """Return for each picture, of `valid_sizes` (N, 2), the smallest aligned canvas for it."""
     return [
         (
             min(-(-int(height) // alignment) * alignment, padded[0]),

@@ -33,7 +33,7 @@ class Looks:
     weights: Floats
 
     def take(self, people: Sequence[int] | NDArray[np.intp]) -> 'Looks':
-        """Keep the people at these indices, in that order."""
+        """Keep the people at these indices (P,), in that order."""
         chosen = np.asarray(people, np.intp)
         return Looks(self.colours[chosen], self.weights[chosen])
 
@@ -81,7 +81,7 @@ def looks_of(picture: Image, poses: Poses, size: tuple[int, int], limbs: Limbs) 
     columns, rows = around[..., 0].clip(0, width - 1), around[..., 1].clip(0, height - 1)
     colours = picture[rows, columns].mean(2, dtype=np.float32)
     seen = poses.keypoint_scores[:, ends].min(2)
-    return Looks(_cielab(colours), np.where(inside, seen, 0).astype(np.float32))
+    return Looks(_cielab(colours), np.where(inside & (seen > 0), seen, 0).astype(np.float32))
 
 
 def _cielab(colours: Floats) -> Floats:

@@ -42,9 +42,9 @@ class Identities:
     one of two answers for the same person remains without. Who was hidden is looked for where
     they were last seen, the wider the longer ago, and goes after those who were just there.
 
-    Where there is a choice, looks decide with the distance, and who looks like somebody else is
-    somebody else. Somebody just seen whom only one answer can be, and it nobody else, is followed
-    whatever they look like: light changes, and people turn round.
+    Looks decide with the distance, and who looks like somebody else is somebody else. But who
+    looks like nobody that was just there is whoever just there is left and nearest: light
+    changes, and people turn round.
 
     forget_after_s  somebody missing so long after the last answer is somebody new afterwards
     """
@@ -95,9 +95,11 @@ class Identities:
         allowance = PACE * unseen_s
         near = distances < REACH + allowance
         penalties = _penalties(near, looks, _stack([p.looks for p in known]), unseen_s)
-        penalties[_without_choice(near) & (answered_ns == self._last_ns)] = 0
+        pairs = nearest_pairs(distances, allowance, penalties)
+        unlike = _unlike(near & (answered_ns == self._last_ns), penalties, pairs)
+        pairs += nearest_pairs(distances, allowance, np.where(unlike, np.float32(0), np.inf))
         ids = list(self._known)
-        return [(i, ids[j]) for i, j in nearest_pairs(distances, allowance, penalties)]
+        return [(i, ids[j]) for i, j in pairs]
 
     def _remember(self, ids: list[int], points: Floats, looks: Looks, stamp_ns: int) -> None:
         kept = {
@@ -144,9 +146,21 @@ def _penalties(near: NDArray[np.bool_], looks: Looks, known: Looks, unseen_s: Fl
     return penalties
 
 
-def _without_choice(near: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return the pairs of which neither can be anybody else's."""
-    return np.asarray(near & (near.sum(1, keepdims=True) == 1) & (near.sum(0) == 1))
+def _unlike(
+    near: NDArray[np.bool_], penalties: Floats, pairs: Sequence[tuple[int, int]]
+) -> NDArray[np.bool_]:
+    """
+    Return the pairs left of people who look like nobody near.
+
+    near       (N, M) who may be whom by the place, of those just seen
+    penalties  (N, M) infinite for those who look different
+    pairs      those found already
+    """
+    unlike = near & ~(near & (penalties < np.inf)).any(1, keepdims=True)
+    for row, column in pairs:
+        unlike[row] = False
+        unlike[:, column] = False
+    return np.asarray(unlike)
 
 
 def _moves(poses: Poses, stamps_ns: Sequence[int], wanted_ns: Sequence[int]) -> Floats:

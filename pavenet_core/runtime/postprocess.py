@@ -15,7 +15,7 @@ Floats = NDArray[np.float32]
 def select_people(
     scores: NDArray[Any], score_threshold: float, max_people: int
 ) -> NDArray[np.intp]:
-    """Return the indices of the people who reach the threshold, best first; possibly none."""
+    """Return the indices of the people whose scores (Q,) reach it, best first; possibly none."""
     best_first = np.argsort(-scores, kind='stable')[:max_people]
     return best_first[scores[best_first] >= score_threshold]
 
@@ -73,7 +73,12 @@ def to_poses(
 
 
 def shrink(keypoints_px: Floats, keypoint_scores: Floats) -> Floats:
-    """Pull keypoints that are hardly believed towards the origin, as the authors' code does."""
+    """
+    Pull keypoints that are hardly believed towards the origin, as the authors' code does.
+
+    keypoints_px     (N, K, 2)
+    keypoint_scores  (N, K)
+    """
     power = keypoint_scores[..., None].astype(np.float32) ** 5
     return np.asarray(keypoints_px * power / (power + 1e-10), np.float32)
 

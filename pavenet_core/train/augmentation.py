@@ -219,7 +219,12 @@ class Augmentation:
     def degrade(
         self, image: Image, persons: NDArray[np.float32], rng: np.random.Generator
     ) -> Image:
-        """Spoil the key frame, so that only the neighbours show what was there."""
+        """
+        Spoil the key frame, so that only the neighbours show what was there.
+
+        image    (h, w, 3) uint8, blue-green-red
+        persons  (G, K, 3)
+        """
         for person in persons:
             if rng.random() < self.cut_out_share:
                 image = cut_out(image, person, rng.uniform(*self.cut_out_size), rng)

@@ -246,7 +246,7 @@ def pair_oks(pairs: Pairs, keypoint_sigmas: Tensor) -> Tensor:
 
 
 def focal_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the sigmoid focal loss of every candidate, alpha 0.25 and gamma 2."""
+    """Return each candidate's sigmoid focal loss, alpha 0.25, gamma 2; all of one shape."""
     scores = logits.sigmoid()
     miss = labels * (1 - scores) + (1 - labels) * scores
     alpha = labels * 0.25 + (1 - labels) * 0.75

@@ -34,6 +34,8 @@ def join(device: str = 'auto') -> Processes:
     Take this process's place as torchrun's variables tell it; alone without them.
 
     device  'cpu', 'cuda' (the process's own GPU), or 'auto': cuda where there is one
+
+    Raise `ValueError` for another word, or where there is no CUDA device.
     """
     rank, count = int(os.environ.get('RANK', 0)), int(os.environ.get('WORLD_SIZE', 1))
     if device not in ('auto', 'cpu', 'cuda'):

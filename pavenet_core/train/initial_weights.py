@@ -45,7 +45,7 @@ def load_movenet(model: PaveNet, path: Path) -> None:
 
 
 def load_trunk(trunk: nn.Module, arrays: Arrays, path: Path) -> None:
-    """Fill a `mobilenetv2_150` trunk."""
+    """Fill a `mobilenetv2_150` trunk; `ValueError` if the arrays are of another."""
     convolutions = [m for m in trunk.modules() if isinstance(m, nn.Conv2d)]
     norms = [m for m in trunk.modules() if isinstance(m, nn.BatchNorm2d)]
     layers = [n.removesuffix('.weight') for n in arrays if n.endswith('.weight')]

@@ -110,7 +110,11 @@ class Steps(TorchDataset[PackedSamples | ValueError]):
         return PackedSamples.pack(samples, self.alignment)
 
     def sample(self, item: int, seed: Seed) -> Sample:
-        """Read and augment a frame's window; another's where that leaves nobody."""
+        """
+        Read and augment a frame's window; another's where that leaves nobody.
+
+        Raise `ValueError` if many in a row leave nobody, or a picture can't be read.
+        """
         rng = np.random.default_rng(seed)
         for _ in range(MOST_DRAWS):
             frame = self.dataset.frames[item]

@@ -119,7 +119,7 @@ class Recipe:
             )
 
     def accumulation(self, processes: int) -> int:
-        """Return how many batches a process sums up for an update."""
+        """Return how many batches a process sums up for an update; `ValueError` if not a whole."""
         together = self.batch * processes
         if self.update_windows % together:
             raise ValueError(
@@ -211,7 +211,7 @@ def finetune(config: ModelConfig) -> tuple[Recipe, ...]:
 
 
 def compact(config: ModelConfig) -> tuple[Recipe, ...]:
-    """Return the stage that made the shipped model."""
+    """Return the stage of the shipped models' decoder, on the frozen rest."""
     return (COMPACT,)
 
 

@@ -24,7 +24,11 @@ def neighbours_of(config: ModelConfig) -> Neighbours:
 def make_source(
     dataset: Dataset, model: PaveNet, recipe: Recipe, processes: Processes, cache: Path
 ) -> Loader | CachedSource:
-    """Return this process's batches: augmented windows, composed ones, or cached maps of those."""
+    """
+    Return this process's batches: augmented windows, composed ones, or cached maps of those.
+
+    Raise `ValueError` if nothing can be learned from the data, or the recipe asks for the unknown.
+    """
     dataset = for_training(dataset)
     if recipe.augmentation == 'canvas' and recipe.shards:
         return cached_source(dataset, model, recipe, processes, cache)
@@ -59,7 +63,7 @@ def make_source(
 def cached_source(
     dataset: Dataset, model: PaveNet, recipe: Recipe, processes: Processes, cache: Path
 ) -> CachedSource:
-    """Return batches of a frozen trunk's maps."""
+    """Return batches of a frozen trunk's maps; `ValueError` if the recipe trains the trunk."""
     if recipe.frozen != 'trunk':
         raise ValueError(f'cached features need a frozen trunk, but {recipe.name} trains it')
     return CachedSource(

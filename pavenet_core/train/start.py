@@ -29,7 +29,11 @@ class Start(NamedTuple):
 
 
 def read_any_weights(path: Path) -> Weights:
-    """Read a checkpoint of `pavenet train`, or of the authors: PAVE-Net or PETR."""
+    """
+    Read a checkpoint of `pavenet train`, or of the authors: PAVE-Net or PETR.
+
+    Raise `ValueError` in one sentence if it is neither.
+    """
     if not path.is_file():
         raise ValueError(f'there are no weights {path}')
     try:
@@ -52,7 +56,11 @@ def _any_weights_in(data: dict[str, Any]) -> Weights:
 def choose_config(
     preset: str | None, num_frames: int | None, weights: Weights | None
 ) -> ModelConfig:
-    """Return a preset's network, or that of the weights, for so many frames."""
+    """
+    Return a preset's network, or that of the weights, for so many frames.
+
+    Raise `ValueError` if there is no such preset, or neither is given.
+    """
     if preset is not None and preset not in PRESETS:
         raise ValueError(f'no model {preset!r}; there are {sorted(PRESETS)}')
     if preset is None and weights is None:
@@ -71,7 +79,13 @@ def start(config: ModelConfig, weights: Weights | None, trunk: str, skeleton: Sk
 
 
 def fresh_model(config: ModelConfig, trunk: str) -> PaveNet:
-    """Build a network of which the trunk at most is trained."""
+    """
+    Build a network of which the trunk at most is trained.
+
+    trunk  'imagenet', 'random' or a file of MoveNet's weights
+
+    Raise `ValueError` if those weights can't be had, or are of another network.
+    """
     if trunk not in (IMAGENET, RANDOM):
         model = PaveNet(config)
         load_movenet(model, Path(trunk))
@@ -90,7 +104,8 @@ def take_weights(model: PaveNet, weights: Weights) -> dict[str, Tensor]:
     """
     Fill a network with weights of fewer frames, or another skeleton; return the densities.
 
-    What the weights lack keeps its start values and is named in the log.
+    What the weights lack keeps its start values and is named in the log. Raise `ValueError` if
+    most of the network is not there, or of other shapes.
     """
     config, network = weights.config, weights.network
     if config.skeleton != model.config.skeleton:

@@ -121,6 +121,6 @@ def boxes_shown(
 
 
 def corners(box: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return a box as a polygon."""
+    """Return a box, x0, y0, x1, y1, as a polygon (4, 2)."""
     x0, y0, x1, y1 = box
     return np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]], np.float32)

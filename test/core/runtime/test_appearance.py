@@ -78,6 +78,13 @@ def test_a_limb_outside_the_picture_counts_for_nothing(outside: float) -> None:
     assert np.isfinite(looks.colours).all()
 
 
+def test_a_limb_of_no_score_counts_for_nothing() -> None:
+    # Once mixed into what somebody looks like it would stay there.
+    scores = np.array([[np.nan, 0.3, 0.6, 0.8]])
+    looks = looks_of(painted(), poses(PEOPLE, scores), (80, 40), LIMBS)
+    np.testing.assert_allclose(looks.weights, [[0, 0.6]])
+
+
 def test_limbs_are_where_they_were_seen_not_where_rules_put_them() -> None:
     # The authors' code pulls keypoints that it hardly believes to the corner.
     seen = replace(poses(np.zeros_like(PEOPLE)), extents_px=PEOPLE)

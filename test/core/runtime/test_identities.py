@@ -201,6 +201,25 @@ def test_where_there_is_no_choice_light_may_change() -> None:
         assert name(identities, poses, stamps, dressed(colour, GREY)).id_names == ['1', '2']
 
 
+def test_light_may_change_for_two_who_stand_together() -> None:
+    # One black picture, or a lamp: neither looks like anybody, so that places tell.
+    identities = Identities()
+    for step, light in enumerate((1, 1, 0, 1, 1, 0, 0)):
+        stamps = (step * STEP,) * 3
+        looks = dressed(*[tuple(light * np.array(colour)) for colour in (RED, BLUE)])
+        people = [(0, [0] * 3), (45, [45] * 3)]
+        assert name(identities, frame(step * STEP, people), stamps, looks).id_names == ['1', '2']
+
+
+def test_light_may_change_where_somebody_is_missing() -> None:
+    left, stays = [0.0, None, None], [60.0] * 3
+    identities = Identities()
+    walk(identities, left, stays, clothes=[RED, BLUE])
+    stamps, dark = (3 * STEP,) * 3, dressed((0.0, 0.0, 0.0))
+    people = [(60, [60] * 3)]
+    assert name(identities, frame(3 * STEP, people), stamps, dark).id_names == ['2']
+
+
 @pytest.mark.parametrize(('lightness', 'expected'), [(7.0, '1'), (45.0, '2')])
 def test_looks_are_those_of_the_last_frames(lightness: float, expected: str) -> None:
     # Slowly from sunlight into the shade, and there out of sight for a moment.
