@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pavenet_core.data.category import Category, read_category
-from pavenet_core.data.clips import Place, place_frames, place_sequence, stamps
+from pavenet_core.data.clips import Place, place_frames, place_sequence
 from pavenet_core.data.dataset import Clip, LabelledFrame
 from pavenet_core.data.naming import naming
 from pavenet_core.data.people import Person, corners, to_labels
@@ -196,19 +196,16 @@ def _of_video_file(
 def _of_video(
     name: str, images: Sequence[Entry], pictures: Pictures, fps: float | None
 ) -> dict[int, Place]:
+    numbers: dict[int, int] = {}
+    files: dict[int, Path] = {}
     for image in images:
         with naming('image', image['id']):
-            image['frame_id']
-    ordered = sorted(images, key=lambda image: int(image['frame_id']))
-    numbers = [int(image['frame_id']) for image in ordered]
-    if len(set(numbers)) < len(numbers):
-        raise ValueError(f'two images of video {name} have the same frame_id')
-    clip = Clip(
-        name=name,
-        files=tuple(pictures.find(image['file_name']) for image in ordered),
-        stamps_ns=stamps(numbers, fps) if fps else None,
-    )
-    return {image['id']: (clip, index) for index, image in enumerate(ordered)}
+            number = int(image['frame_id'])
+        if number in files:
+            raise ValueError(f'two images of video {name} have the same frame_id')
+        numbers[image['id']], files[number] = number, pictures.find(image['file_name'])
+    places = place_frames(name, files, fps or None)
+    return {image: places[number] for image, number in numbers.items()}
 
 
 def _of_folder(name: str, images: Sequence[Entry], pictures: Pictures) -> dict[int, Place]:

@@ -1,7 +1,7 @@
 """COCO keypoint files, DCPose's, COCO-VID and one's own labels, and each broken once."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -165,28 +165,44 @@ def test_an_own_skeleton_comes_from_the_category(
     assert read(data).skeleton.sigmas == (0.1, 0.1, 0.2)
 
 
-def test_coco_vid(read: Read, tmp_path: Path, write_pictures: WritePictures) -> None:
-    write_pictures(tmp_path / 'pictures/walk', range(6))
+def video_file(numbers: Iterable[int], labelled: int) -> dict[str, Any]:
+    """List these frames of a video as COCO-VID does, one of them labelled."""
     images = [
         {
             'id': n,
             'file_name': f'walk/{n:06d}.jpg',
             'video_id': 2,
             'frame_id': n,
-            'is_labeled': n == 2,
+            'is_labeled': n == labelled,
         }
-        for n in (4, 2, 1, 5)
+        for n in numbers
     ]
-    data = {**own_file(images), 'videos': [{'id': 2, 'name': 'walking', 'fps': 25}]}
+    return {**own_file(images), 'videos': [{'id': 2, 'name': 'walking', 'fps': 25}]}
+
+
+def test_coco_vid(read: Read, tmp_path: Path, write_pictures: WritePictures) -> None:
+    write_pictures(tmp_path / 'pictures/walk', range(6))
+    data = video_file((4, 2, 1, 3), labelled=2)
     data['annotations'][0]['instance_id'] = 6
     (frame,) = read(data).frames
     assert frame.clip.name == 'walking'
-    assert frame.clip.stamps_ns == (40_000_000, 80_000_000, 160_000_000, 200_000_000)
-    assert shades(frame, Neighbours(3), 10) == [1, 2, 4]
-    assert shades(frame, Neighbours(3, interval_ns=110_000_000), 10) == [1, 2, 5]
+    assert frame.clip.stamps_ns == (40_000_000, 80_000_000, 120_000_000, 160_000_000)
+    assert shades(frame, Neighbours(3), 10) == [1, 2, 3]
+    assert shades(frame, Neighbours(3, interval_ns=75_000_000), 10) == [1, 2, 4]
     assert frame.labels.track_ids.tolist() == [6]
     del data['videos']
     assert read(data).frames[0].clip.stamps_ns is None
+
+
+def test_a_gap_in_the_frames_of_a_video_ends_its_clip(
+    read: Read, tmp_path: Path, write_pictures: WritePictures
+) -> None:
+    write_pictures(tmp_path / 'pictures/walk', range(15))
+    (frame,) = read(video_file((2, 3, 12, 14), labelled=3)).frames
+    assert (frame.clip.name, frame.clip.stamps_ns) == ('walking:2', (80_000_000, 120_000_000))
+    assert shades(frame, Neighbours(5), 10) == [2, 2, 3, 3, 3]
+    (frame,) = read(video_file((2, 3, 12, 14), labelled=12)).frames
+    assert shades(frame, Neighbours(3), 10) == [12, 12, 12]
 
 
 def test_frames_of_a_video_are_taken_out_once(
