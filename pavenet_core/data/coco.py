@@ -34,17 +34,7 @@ def read_coco(
     sequence  the name of the one sequence that the file is about, as in PoseTrack18
     """
     category = read_category(data['categories'])
-    kinds = {kind['id'] for kind in data['categories']}
-    people: dict[int, list[Person]] = defaultdict(list)
-    for number, person in enumerate(data['annotations']):
-        with naming('annotation', person.get('id', f'number {number}')):
-            kind = person.get('category_id', category.id)
-            if kind not in kinds:
-                raise ValueError(
-                    f'its category {kind!r} is not listed; people are {category.id!r}'
-                )
-            if kind == category.id:
-                people[person['image_id']].append(_person(person, category))
+    people = _people(data, category)
     images = list(data['images'])
     ids: set[Any] = set()
     for number, image in enumerate(images):
@@ -62,6 +52,31 @@ def read_coco(
         for image in images
         if is_labelled(image)
     ]
+
+
+def _people(data: Mapping[str, Any], category: Category) -> dict[int, list[Person]]:
+    """Return the people of each image, by its id."""
+    kinds = {kind['id'] for kind in data['categories']}
+    people: dict[int, list[Person]] = defaultdict(list)
+    seen: set[tuple[Any, Any]] = set()
+    for number, person in enumerate(data['annotations']):
+        with naming('annotation', person.get('id', f'number {number}')):
+            kind = person.get('category_id', category.id)
+            if kind not in kinds:
+                raise ValueError(
+                    f'its category {kind!r} is not listed; people are {category.id!r}'
+                )
+            if kind != category.id:
+                continue
+            place = person['image_id'], person.get('id', f'number {number}')
+            if place in seen:
+                raise ValueError(
+                    f'image {place[0]} has another annotation of the same id; remove the one '
+                    'that is there twice, or give each person an id'
+                )
+            seen.add(place)
+            people[person['image_id']].append(_person(person, category))
+    return people
 
 
 def is_labelled(image: Entry) -> bool:

@@ -88,6 +88,16 @@ def test_keypoints_in_a_line_leave_the_area_to_the_box(read: Read, stills: dict[
     np.testing.assert_allclose(read(stills).frames[1].labels.areas[0], 0.53 * 20 * 40)
 
 
+def test_ids_may_begin_anew_in_each_picture_or_be_left_out(
+    read: Read, stills: dict[str, Any]
+) -> None:
+    stills['annotations'] += [{**person, 'image_id': 9} for person in stills['annotations']]
+    assert [len(frame.labels.boxes) for frame in read(stills).frames] == [2, 2]
+    for person in stills['annotations']:
+        del person['id']
+    assert [len(frame.labels.boxes) for frame in read(stills).frames] == [2, 2]
+
+
 def test_an_unknown_track_may_be_null(read: Read, stills: dict[str, Any]) -> None:
     stills['annotations'][0]['track_id'] = None
     assert read(stills).frames[1].labels.track_ids[0] == -1
@@ -338,6 +348,10 @@ def test_an_unreadable_video_is_named(
         (
             lambda d: d['annotations'][0].update(category_id=0),
             'annotation 1: its category 0 is not listed; people are 1',
+        ),
+        (
+            lambda d: d['annotations'][0].update(id=2),
+            'annotation 2: image 7 has another annotation of the same id; remove',
         ),
         (
             lambda d: d['annotations'][0].update(bbox=[1, 2]),
