@@ -384,20 +384,6 @@ def test_an_unreadable_video_is_named(
             'counts from 1',
         ),
         (lambda d: d['categories'][0].update(sigmas=[0.1]), '17 names but 1 sigmas'),
-        *(
-            (
-                lambda d, pair=pair: d['categories'][0].update(
-                    keypoints=[*pair, *'bcdefghijklmnop']
-                ),
-                f'keypoints {pair[0]} and {pair[1]} look like',
-            )
-            for pair in (
-                ('l_hip', 'r_hip'),
-                ('LHip', 'RHip'),
-                ('hip_l', 'hip_r'),
-                ('L-Hip', 'R-Hip'),
-            )
-        ),
     ],
 )
 def test_a_wrong_file_is_named(
