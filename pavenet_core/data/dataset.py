@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pavenet_core.compressed_codec import is_cut_short
 from pavenet_core.skeleton import Skeleton
 
 Image = NDArray[np.uint8]
@@ -29,8 +30,13 @@ class Clip:
     def read(self, index: int) -> Image:
         """Return a frame as stored, (h, w, 3) uint8 BGR; `ValueError` if unreadable."""
         path = self.files[index]
-        # Labels are in pixels as stored, so a camera's turn mark must not turn the picture.
-        image = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        try:
+            data = path.read_bytes()
+            # Labels are in pixels as stored, so a camera's turn mark must not turn the picture.
+            flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+            image = None if is_cut_short(data) else cv2.imdecode(np.frombuffer(data, 'u1'), flags)
+        except (OSError, cv2.error):  # an empty file, or one that promises too many pixels
+            image = None
         if image is None:
             raise ValueError(f'cannot read the picture {path}; is it there and whole?')
         return np.asarray(image, np.uint8)
