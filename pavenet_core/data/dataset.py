@@ -1,5 +1,6 @@
 """What every reader gives: clips, their labelled frames, and the skeleton of the labels."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,8 +85,20 @@ class LabelledFrame:
     labels: Labels
     size: tuple[int, int] | None = None
 
-    def check_size(self, width: int, height: int) -> None:
-        """Refuse a picture of another size than the annotations give: its labels lie elsewhere."""
+    def check_sizes(self, sizes: Mapping[int, tuple[int, int]]) -> None:
+        """
+        Refuse a picture of another size than the annotations give: its labels lie elsewhere.
+
+        And neighbours of another size than it. `sizes` has width and height of the window's
+        frames by their indices in the clip.
+        """
+        width, height = sizes[self.index]
+        for index, (w, h) in sizes.items():
+            if (w, h) != (width, height):
+                raise ValueError(
+                    f'{self.clip.files[index]} is {w}x{h}, but the labelled '
+                    f'{self.clip.files[self.index]} is {width}x{height}; a clip has one size'
+                )
         # A pixel less is what a codec does that wants even sides.
         if self.size and max(abs(width - self.size[0]), abs(height - self.size[1])) > 1:
             raise ValueError(

@@ -59,6 +59,13 @@ def test_an_unreadable_frame_is_named(tmp_path: Path) -> None:
         Clip('a', (tmp_path / 'none.png',)).read(0)
 
 
+def test_neighbours_of_another_size_are_refused() -> None:
+    frame = LabelledFrame(CLIP, 2, 1, to_labels([], 17, []))
+    frame.check_sizes({1: (64, 48), 2: (64, 48)})
+    with pytest.raises(ValueError, match=r'1\.jpg is 60x48, but the labelled 2\.jpg is 64x48'):
+        frame.check_sizes({1: (60, 48), 2: (64, 48)})
+
+
 @pytest.mark.parametrize('progressive', [0, 1])
 @pytest.mark.parametrize('thumbnail', [b'', b'\xff\xe1\x00\x08abcd\xff\xd9'])
 def test_a_picture_that_is_cut_short_is_named(
@@ -86,4 +93,4 @@ def test_labels_of_a_turned_or_resized_copy_are_refused(
     frame = LabelledFrame(CLIP, 2, 1, to_labels([], 17, []), labelled)
     sentence = r'2\.jpg is 64x48, but its labels say .*turn mark'
     with pytest.raises(ValueError, match=sentence) if refused else nullcontext():
-        frame.check_size(64, 48)
+        frame.check_sizes({2: (64, 48)})
