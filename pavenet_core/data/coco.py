@@ -4,8 +4,8 @@ COCO keypoint JSON and its kin: PoseTrack18 and 21, DCPose's files, COCO-VID, on
 They differ in how a picture's clip is found (`_place`) and in which fields a person has.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -150,7 +150,7 @@ def polygons(xs: Any, ys: Any) -> list[NDArray[np.float32]]:
 
 def _place(
     images: Iterable[Entry],
-    videos: Iterable[Entry],
+    videos: Collection[Entry],
     pictures: Pictures,
     cache: Path,
     sequence: str | None,
@@ -161,13 +161,15 @@ def _place(
         groups[_group(image, sequence)].append(image)
     folders = [key for kind, key in groups if kind == 'folder']
     rates = {video['id']: video.get('fps') for video in videos}
-    names = {video['id']: video.get('name', video['id']) for video in videos}
+    names = {video['id']: str(video.get('name', video['id'])) for video in videos}
+    uses = Counter(names.values())  # one camera may have made several
+    names = {key: name if uses[name] == 1 else f'{name}:{key}' for key, name in names.items()}
     places: dict[int, Place] = {}
     for (kind, key), group in groups.items():
         if kind == 'video file':
             places |= _of_video_file(key, group, pictures.root, cache)
         elif kind == 'video':
-            places |= _of_video(str(names.get(key, key)), group, pictures, rates.get(key))
+            places |= _of_video(names.get(key, str(key)), group, pictures, rates.get(key))
         elif kind == 'folder':
             name = sequence if sequence and len(folders) == 1 else str(key)
             places |= _of_folder(name, group, pictures)

@@ -204,6 +204,17 @@ def test_coco_vid(read: Read, tmp_path: Path, write_pictures: WritePictures) -> 
     assert read(data).frames[0].clip.stamps_ns is None
 
 
+def test_clips_of_videos_of_one_name_have_names_of_their_own(
+    read: Read, tmp_path: Path, write_pictures: WritePictures
+) -> None:
+    write_pictures(tmp_path / 'pictures/walk', range(4))
+    data = video_file((0, 1, 2, 3), labelled=0)
+    data['images'][2] |= {'video_id': 3, 'is_labeled': True}
+    data['videos'] = [{'id': n, 'name': 'camera'} for n in (2, 3)]
+    # A person's track would else go on from one video to the next.
+    assert [frame.clip.name for frame in read(data).frames] == ['camera:2:0', 'camera:3']
+
+
 def test_a_gap_in_the_frames_of_a_video_ends_its_clip(
     read: Read, tmp_path: Path, write_pictures: WritePictures
 ) -> None:
