@@ -1,5 +1,7 @@
 """The bytes of a `sensor_msgs/CompressedImage` as a BGR picture; numpy and OpenCV only."""
 
+from collections.abc import Iterator
+
 import cv2
 import numpy as np
 
@@ -8,6 +10,7 @@ from pavenet_core.image_codec import Bytes, ImageCodecError, Picture, check_size
 PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
 JPEG_START, JPEG_END = b'\xff\xd8', b'\xff\xd9'
 JPEG_NO_SIZE = (0xC4, 0xC8, 0xCC)  # tables among the markers that else carry the size
+JPEG_SCAN = 0xDA  # the marker of the picture itself, behind all headers
 
 
 def decode_compressed(data: Bytes, format_: str) -> Picture:
@@ -37,9 +40,17 @@ def decode_compressed(data: Bytes, format_: str) -> Picture:
     return picture
 
 
+def is_cut_short(data: bytes) -> bool:
+    """Say whether this is a JPEG without its end, which OpenCV would fill with grey and accept."""
+    if not data.startswith(JPEG_START):
+        return False
+    # A thumbnail among the headers has an end of its own.
+    scans = (place for marker, place in _jpeg_headers(data) if marker == JPEG_SCAN)
+    return data.find(JPEG_END, next(scans, 0)) < 0
+
+
 def _check_end(data: bytes, format_: str) -> None:
-    # The decoder would fill what is missing with grey and call that a success.
-    if data.startswith(JPEG_START) and JPEG_END not in data:
+    if is_cut_short(data):
         raise ImageCodecError(
             'corrupt', f'a JPEG of {len(data)} bytes and format {format_!r} has no end'
         )
@@ -66,12 +77,16 @@ def _declared_size(buffer: Picture) -> tuple[int, int]:
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int]:
-    """Walk from marker to marker until the one that carries the size."""
-    position = 2
-    while position + 9 <= len(data) and data[position] == 0xFF:
-        marker = data[position + 1]
+    for marker, place in _jpeg_headers(data):
         if 0xC0 <= marker <= 0xCF and marker not in JPEG_NO_SIZE:
-            height, width = data[position + 5 : position + 7], data[position + 7 : position + 9]
+            height, width = data[place + 5 : place + 7], data[place + 7 : place + 9]
             return int.from_bytes(width, 'big'), int.from_bytes(height, 'big')
-        position += 2 + int.from_bytes(data[position + 2 : position + 4], 'big')
     return 1, 1
+
+
+def _jpeg_headers(data: bytes) -> Iterator[tuple[int, int]]:
+    """Yield markers and their places, as far as the headers are whole."""
+    place = 2
+    while place + 9 <= len(data) and data[place] == 0xFF:
+        yield data[place + 1], place
+        place += 2 + int.from_bytes(data[place + 2 : place + 4], 'big')

@@ -56,11 +56,11 @@ def draw_poses(
 
 
 def limb_color(skeleton: Skeleton, a: int, b: int) -> Color:
-    """Return the colour of the side that both ends are on, or one is; their names tell."""
-    names = f'{skeleton.names[a]} {skeleton.names[b]}'.lower()
-    if 'left' in names and 'right' not in names:
-        return LEFT
-    return RIGHT if 'right' in names and 'left' not in names else MIDDLE
+    """Return the colour of the side that both ends are on, or one is."""
+    sides = {skeleton.sides[a], skeleton.sides[b]} - {''}
+    if len(sides) != 1:
+        return MIDDLE
+    return LEFT if 'left' in sides else RIGHT
 
 
 def _extent(points: NDArray[np.float32]) -> float:

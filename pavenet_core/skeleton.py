@@ -1,10 +1,18 @@
 """What a keypoint index means: names, limbs, mirror pairs and OKS spreads."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 DEFAULT_SIGMA = 0.08  # of keypoints that nobody has measured; the mean of COCO's limbs
+
+# How names tell a side: by a word, or by a letter that stands alone or next to a capital.
+OTHER_SIDE = {'left': 'right', 'Left': 'Right', 'LEFT': 'RIGHT'}
+OTHER_SIDE |= {right: left for left, right in OTHER_SIDE.items()}
+WORD = re.compile('|'.join(OTHER_SIDE))
+LETTER = re.compile(r'(?<![A-Za-z0-9])[lL](?![a-z0-9])|(?<=[a-z0-9])L(?![A-Za-z0-9])')
+SIDED = re.compile('(?<![A-Za-z])(?:left|LEFT|right|RIGHT)|Left|Right')  # and nothing else
 
 
 @dataclass(frozen=True)
@@ -14,7 +22,7 @@ class Skeleton:
 
     names       K names; left and right are the person's own
     edges       pairs of keypoint indices to join when drawing
-    flip_pairs  pairs of keypoint indices that swap in a mirrored image
+    flip_pairs  pairs of keypoint indices, left and right, that swap in a mirrored image
     sigmas      K spreads of the object keypoint similarity (OKS), above 0
     """
 
@@ -35,6 +43,10 @@ class Skeleton:
         indices = [i for pair in (*self.edges, *self.flip_pairs) for i in pair]
         if indices and not 0 <= min(indices) <= max(indices) < len(self.names):
             raise ValueError(f'skeleton {self.name} joins keypoints that it does not have')
+        swapped = [self.names[i] for pair in self.flip_pairs for i in pair]
+        twice = sorted({name for name in swapped if swapped.count(name) > 1})
+        if twice:
+            raise ValueError(f'skeleton {self.name} swaps {twice[0]} with two keypoints')
 
     def __len__(self) -> int:
         """Return the number of keypoints."""
@@ -47,6 +59,14 @@ class Skeleton:
         for left, right in self.flip_pairs:
             order[left], order[right] = right, left
         return tuple(order)
+
+    @property
+    def sides(self) -> tuple[str, ...]:
+        """Return for each keypoint 'left', 'right' or '', that of neither side."""
+        sides = [''] * len(self)
+        for left, right in self.flip_pairs:
+            sides[left], sides[right] = 'left', 'right'
+        return tuple(sides)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values that `from_json` reads back."""
@@ -74,9 +94,11 @@ class Skeleton:
         """
         Make a skeleton from its keypoints' names.
 
-        `left` and `right` in the names tell the mirror pairs. Without sigmas a keypoint takes
-        that of a known skeleton's keypoint of its name, else `DEFAULT_SIGMA`. Raise `ValueError`
-        for two of one name, and for a `left` without its `right`.
+        `left` and `right` in the names tell the mirror pairs, or `l` and `r` set off as in
+        l_wrist, LWrist and wrist_l; a letter means nothing unless both names are there. Without
+        sigmas a keypoint takes that of a known skeleton's keypoint of its name, else
+        `DEFAULT_SIGMA`. Raise `ValueError` for two of one name, and for a `left` without its
+        `right` or the other way round.
         """
         if len(set(names)) != len(names):
             raise ValueError(f'skeleton {name} has two keypoints of one name: {", ".join(names)}')
@@ -85,24 +107,41 @@ class Skeleton:
                 n: s for k in SKELETONS.values() for n, s in zip(k.names, k.sigmas, strict=True)
             }
             sigmas = [known.get(n, DEFAULT_SIGMA) for n in names]
-        pairs = []
-        for index, left in enumerate(names):
-            right = _on_the_right(left)
-            if right == left:
-                continue
-            if right not in names:
+        pairs = _flip_pairs(names)
+        paired = {index for pair in pairs for index in pair}
+        for index, lonely in enumerate(names):
+            if index not in paired and SIDED.search(lonely):
                 raise ValueError(
-                    f'keypoint {left} of skeleton {name} has no {right} to swap with in a '
-                    'mirrored picture; add it, labelled or not, or rename the one'
+                    f'keypoint {lonely} of skeleton {name} has no {_other_side(lonely)} to swap '
+                    'with in a mirrored picture; add it, labelled or not, or rename the one'
                 )
-            pairs.append((index, list(names).index(right)))
         return cls(name, tuple(names), tuple(edges), tuple(pairs), tuple(sigmas))
 
 
-def _on_the_right(name: str) -> str:
-    for left, right in (('left', 'right'), ('Left', 'Right'), ('LEFT', 'RIGHT')):
-        name = name.replace(left, right)
-    return name
+def _flip_pairs(names: Sequence[str]) -> list[tuple[int, int]]:
+    places = {name: index for index, name in enumerate(names)}
+    pairs = []
+    for index, name in enumerate(names):
+        right = next((places[twin] for twin in _right_twins(name) if twin in places), None)
+        if right is not None:
+            pairs.append((index, right))
+    return pairs
+
+
+def _right_twins(name: str) -> Iterator[str]:
+    """Yield what the right twin of a left keypoint may be called."""
+    word = WORD.search(name)
+    if word:
+        if word[0].lower() == 'left':
+            yield _other_side(name)
+        return
+    for letter in LETTER.finditer(name):
+        right = 'r' if letter[0] == 'l' else 'R'
+        yield f'{name[: letter.start()]}{right}{name[letter.end() :]}'
+
+
+def _other_side(name: str) -> str:
+    return WORD.sub(lambda word: OTHER_SIDE[word[0]], name)
 
 
 # Keypoints, limbs and sigmas of the COCO keypoint challenge (cocodataset.org).

@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'examples:\n  pavenet evaluate --images val2017 '
         '--annotations person_keypoints_val2017.json --json accuracy.json\n'
         '  pavenet evaluate --images posetrack18 --annotations posetrack18/annotations/val '
-        '--model bundles/r50 --window lookahead --report report.html'
+        '--model mybundle --window lookahead --report report.html'
     )
     parser.add_argument(
         '--images', type=Path, required=True, metavar='DIR', help='the pictures or videos'

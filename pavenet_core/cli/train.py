@@ -159,10 +159,11 @@ def _train(args: argparse.Namespace, processes: Any) -> bool:
         torch.use_deterministic_algorithms(True, warn_only=True)
     if not args.dry_run:
         return run_stages(recipes, data, run)
-    run = replace(run, weights=None, trunk=RANDOM)
+    run = replace(run, trunk=RANDOM)
     for index, recipe in enumerate(recipes):
         trainer = make_trainer(recipe, data[recipe.data], run, run.folder(recipes, index))
         print(describe(recipe, trainer, data[recipe.data]))
+        run = replace(run, weights=None)  # the next stage would begin with this one's
     return True
 
 

@@ -1,6 +1,5 @@
 """Which keypoints a COCO file labels: from its category to a skeleton."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -61,19 +60,5 @@ def _skeleton(category: Mapping[str, Any], names: tuple[str, ...]) -> Skeleton:
             f'"skeleton" of category {category.get("name")} joins keypoints outside 1 to '
             f'{len(names)}; it counts from 1, as in COCO'
         )
-    for left in names:
-        right = _short_right(left)
-        if right != left and right in names:
-            raise ValueError(
-                f'keypoints {left} and {right} look like a left and a right one, which swap in '
-                'mirrored pictures; write "left" and "right" in their names, as in left_wrist'
-            )
     name = f'{category.get("name", "own")}{len(names)}'
     return Skeleton.of_names(name, names, edges, sigmas)
-
-
-def _short_right(name: str) -> str:
-    """Return the right twin of a name such as l_wrist, LWrist or wrist_l; else the name."""
-    for short, other in (('l', 'r'), ('L', 'R')):
-        name = re.sub(rf'^{short}(?=[ _.A-Z-])|(?<=[ _.-]){short}$', other, name)
-    return name

@@ -4,8 +4,8 @@ COCO keypoint JSON and its kin: PoseTrack18 and 21, DCPose's files, COCO-VID, on
 They differ in how a picture's clip is found (`_place`) and in which fields a person has.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pavenet_core.data.category import Category, read_category
-from pavenet_core.data.clips import Place, place_frames, place_sequence, stamps
+from pavenet_core.data.clips import Place, place_frames, place_sequence
 from pavenet_core.data.dataset import Clip, LabelledFrame
 from pavenet_core.data.naming import naming
 from pavenet_core.data.people import Person, corners, to_labels
@@ -36,17 +36,7 @@ def read_coco(
     Raise `ValueError` for an entry that is not of this form, or has no picture.
     """
     category = read_category(data['categories'])
-    kinds = {kind['id'] for kind in data['categories']}
-    people: dict[int, list[Person]] = defaultdict(list)
-    for number, person in enumerate(data['annotations']):
-        with naming('annotation', person.get('id', f'number {number}')):
-            kind = person.get('category_id', category.id)
-            if kind not in kinds:
-                raise ValueError(
-                    f'its category {kind!r} is not listed; people are {category.id!r}'
-                )
-            if kind == category.id:
-                people[person['image_id']].append(_person(person, category))
+    people = _people(data, category)
     images = list(data['images'])
     ids: set[Any] = set()
     for number, image in enumerate(images):
@@ -64,6 +54,31 @@ def read_coco(
         for image in images
         if is_labelled(image)
     ]
+
+
+def _people(data: Mapping[str, Any], category: Category) -> dict[int, list[Person]]:
+    """Return the people of each image, by its id."""
+    kinds = {kind['id'] for kind in data['categories']}
+    people: dict[int, list[Person]] = defaultdict(list)
+    seen: set[tuple[Any, Any]] = set()
+    for number, person in enumerate(data['annotations']):
+        with naming('annotation', person.get('id', f'number {number}')):
+            kind = person.get('category_id', category.id)
+            if kind not in kinds:
+                raise ValueError(
+                    f'its category {kind!r} is not listed; people are {category.id!r}'
+                )
+            if kind != category.id:
+                continue
+            place = person['image_id'], person.get('id', f'number {number}')
+            if place in seen:
+                raise ValueError(
+                    f'image {place[0]} has another annotation of the same id; remove the one '
+                    'that is there twice, or give each person an id'
+                )
+            seen.add(place)
+            people[person['image_id']].append(_person(person, category))
+    return people
 
 
 def is_labelled(image: Entry) -> bool:
@@ -141,7 +156,7 @@ def polygons(xs: Any, ys: Any) -> list[NDArray[np.float32]]:
 
 def _place(
     images: Iterable[Entry],
-    videos: Iterable[Entry],
+    videos: Collection[Entry],
     pictures: Pictures,
     cache: Path,
     sequence: str | None,
@@ -152,13 +167,15 @@ def _place(
         groups[_group(image, sequence)].append(image)
     folders = [key for kind, key in groups if kind == 'folder']
     rates = {video['id']: video.get('fps') for video in videos}
-    names = {video['id']: video.get('name', video['id']) for video in videos}
+    names = {video['id']: str(video.get('name', video['id'])) for video in videos}
+    uses = Counter(names.values())  # one camera may have made several
+    names = {key: name if uses[name] == 1 else f'{name}:{key}' for key, name in names.items()}
     places: dict[int, Place] = {}
     for (kind, key), group in groups.items():
         if kind == 'video file':
             places |= _of_video_file(key, group, pictures.root, cache)
         elif kind == 'video':
-            places |= _of_video(str(names.get(key, key)), group, pictures, rates.get(key))
+            places |= _of_video(names.get(key, str(key)), group, pictures, rates.get(key))
         elif kind == 'folder':
             name = sequence if sequence and len(folders) == 1 else str(key)
             places |= _of_folder(name, group, pictures)
@@ -202,19 +219,16 @@ def _of_video_file(
 def _of_video(
     name: str, images: Sequence[Entry], pictures: Pictures, fps: float | None
 ) -> dict[int, Place]:
+    numbers: dict[int, int] = {}
+    files: dict[int, Path] = {}
     for image in images:
         with naming('image', image['id']):
-            image['frame_id']
-    ordered = sorted(images, key=lambda image: int(image['frame_id']))
-    numbers = [int(image['frame_id']) for image in ordered]
-    if len(set(numbers)) < len(numbers):
-        raise ValueError(f'two images of video {name} have the same frame_id')
-    clip = Clip(
-        name=name,
-        files=tuple(pictures.find(image['file_name']) for image in ordered),
-        stamps_ns=stamps(numbers, fps) if fps else None,
-    )
-    return {image['id']: (clip, index) for index, image in enumerate(ordered)}
+            number = int(image['frame_id'])
+        if number in files:
+            raise ValueError(f'two images of video {name} have the same frame_id')
+        numbers[image['id']], files[number] = number, pictures.find(image['file_name'])
+    places = place_frames(name, files, fps or None)
+    return {image: places[number] for image, number in numbers.items()}
 
 
 def _of_folder(name: str, images: Sequence[Entry], pictures: Pictures) -> dict[int, Place]:

@@ -1,5 +1,6 @@
 """What every reader gives: clips, their labelled frames, and the skeleton of the labels."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pavenet_core.compressed_codec import is_cut_short
 from pavenet_core.skeleton import Skeleton
 
 Image = NDArray[np.uint8]
@@ -29,8 +31,13 @@ class Clip:
     def read(self, index: int) -> Image:
         """Return a frame as stored, (h, w, 3) uint8 BGR; `ValueError` if unreadable."""
         path = self.files[index]
-        # Labels are in pixels as stored, so a camera's turn mark must not turn the picture.
-        image = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        try:
+            data = path.read_bytes()
+            # Labels are in pixels as stored, so a camera's turn mark must not turn the picture.
+            flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+            image = None if is_cut_short(data) else cv2.imdecode(np.frombuffer(data, 'u1'), flags)
+        except (OSError, cv2.error):  # an empty file, or one that promises too many pixels
+            image = None
         if image is None:
             raise ValueError(f'cannot read the picture {path}; is it there and whole?')
         return np.asarray(image, np.uint8)
@@ -78,8 +85,20 @@ class LabelledFrame:
     labels: Labels
     size: tuple[int, int] | None = None
 
-    def check_size(self, width: int, height: int) -> None:
-        """Refuse a picture of another size than the annotations give: its labels lie elsewhere."""
+    def check_sizes(self, sizes: Mapping[int, tuple[int, int]]) -> None:
+        """
+        Refuse a picture of another size than the annotations give: its labels lie elsewhere.
+
+        And neighbours of another size than it. `sizes` has width and height of the window's
+        frames by their indices in the clip.
+        """
+        width, height = sizes[self.index]
+        for index, (w, h) in sizes.items():
+            if (w, h) != (width, height):
+                raise ValueError(
+                    f'{self.clip.files[index]} is {w}x{h}, but the labelled '
+                    f'{self.clip.files[self.index]} is {width}x{height}; a clip has one size'
+                )
         # A pixel less is what a codec does that wants even sides.
         if self.size and max(abs(width - self.size[0]), abs(height - self.size[1])) > 1:
             raise ValueError(

@@ -80,7 +80,7 @@ def check_labels(dataset: Dataset, skeleton: Skeleton, neighbours: Neighbours) -
 
 
 def _difference(labelled: Sequence[str], given: Sequence[str]) -> str:
-    """Say which keypoints one side lacks, or that the order differs."""
+    """Say which keypoints one side lacks, or that the order differs, and what to do."""
     lacks = [name for name in given if name not in labelled]
     more = [name for name in labelled if name not in given]
     if not lacks and not more:
@@ -90,4 +90,4 @@ def _difference(labelled: Sequence[str], given: Sequence[str]) -> str:
         for side, names in (('labels', lacks), ('answers', more))
         if names
     ]
-    return f': {"; ".join(parts)}'
+    return f': {"; ".join(parts)}; give the --model that was trained on such labels'

@@ -15,18 +15,19 @@ from pavenet_core.skeleton import Skeleton
 CURVE_POINTS = 101  # a curve has thousands of answers, a screen fewer pixels
 
 
-def precision_recall_svg(answers: Mapping[str, RankedAnswers]) -> str:
+def precision_recall_svg(answers: Mapping[str, RankedAnswers], skeleton: Skeleton) -> str:
     """Draw each joint's precision over recall; left and right share a colour, right is dashed."""
     from matplotlib.figure import Figure
 
     with plotting():
         figure = Figure(figsize=(9, 4.2), layout='constrained')
         axes = figure.add_subplot(xlabel='recall', ylabel='precision', xlim=(0, 1), ylim=(0, 1))
-        colors: dict[str, str] = {}
+        colors: dict[int, str] = {}
         for name, ranked in answers.items():
-            limb = name.removeprefix('left_').removeprefix('right_')
+            joint = skeleton.names.index(name)
+            limb = min(joint, skeleton.mirror[joint])
             color = colors.setdefault(limb, f'C{len(colors)}')
-            style = '--' if name.startswith('right_') else '-'
+            style = '--' if skeleton.sides[joint] == 'right' else '-'
             recall, precision = sampled_curve(ranked)
             axes.plot(recall, precision, style, color=color, lw=1.3, label=name.replace('_', ' '))
         axes.grid(alpha=0.3)

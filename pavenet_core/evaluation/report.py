@@ -14,6 +14,7 @@ from pavenet_core.evaluation.text import percent, share, temporal_cells
 from pavenet_core.metrics.people import SCORE, match_dataset
 from pavenet_core.metrics.posetrack import GROUPS, TOTAL
 from pavenet_core.poses import Poses
+from pavenet_core.skeleton import Skeleton
 
 WORST_FRAMES = 8
 
@@ -65,7 +66,7 @@ def accuracy_parts(
     """Return the parts of a page about an accuracy."""
     return [
         _accuracy(accuracy),
-        _curves(accuracy),
+        _curves(accuracy, dataset.skeleton),
         _breakdown(dataset, poses),
         _temporal(temporal) if temporal else '',
         _worst(dataset, poses),
@@ -87,14 +88,14 @@ def _accuracy(accuracy: Accuracy) -> str:
     return '\n'.join(parts)
 
 
-def _curves(accuracy: Accuracy) -> str:
+def _curves(accuracy: Accuracy, skeleton: Skeleton) -> str:
     by_heads = accuracy.posetrack is not None
     rule = "half the labelled head's size" if by_heads else 'an OKS of 0.5 of its own'
     return (
         '<h2>Precision over recall, joint by joint</h2>'
         f'<p class="note">A joint is right within {rule} of the labelled one, if its person was '
         "given to that one. It ranks by its own score times its person's. The dents of the curves "
-        'are filled.</p>' + precision_recall_svg(accuracy.joints)
+        'are filled.</p>' + precision_recall_svg(accuracy.joints, skeleton)
     )
 
 

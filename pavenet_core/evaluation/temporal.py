@@ -77,7 +77,7 @@ def compare_windows(
         image = clip.read(key)
         indices = {name: neighbours.indices(clip, key) for name, neighbours in windows.items()}
         everything = sorted({i for chosen in indices.values() for i in chosen})
-        clean = dict(zip(everything, encoder.window(clip, everything), strict=True))
+        clean = dict(zip(everything, encoder.window(frame, everything), strict=True))
         keys = {CLEAN: clean[key]} | {
             change: encoder.encode(degrade(image, change, seed + place)) for change in CHANGES
         }

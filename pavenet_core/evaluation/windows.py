@@ -56,14 +56,16 @@ class ClipEncoder:
         self._clip: Clip | None = None
         self._kept: dict[int, EncodedFrame] = {}
 
-    def window(self, clip: Clip, indices: Sequence[int]) -> list[EncodedFrame]:
-        """Return these frames of the clip, encoded."""
+    def window(self, labelled: LabelledFrame, indices: Sequence[int]) -> list[EncodedFrame]:
+        """Return these frames of the clip, the labelled one among them, encoded."""
+        clip = labelled.clip
         if clip is not self._clip:
             self._clip, self._kept = clip, {}
         self._kept = {i: frame for i, frame in self._kept.items() if i >= min(indices)}
         for index in indices:
             if index not in self._kept:
                 self._kept[index] = self.encode(clip.read(index))
+        labelled.check_sizes({index: self._kept[index].size for index in indices})
         return [self._kept[index] for index in indices]
 
     def encode(self, image: Image) -> EncodedFrame:
@@ -98,7 +100,6 @@ def find_people(
     found: dict[int, Poses] = {}
     for place, frame in rising(dataset):
         indices = neighbours.indices(frame.clip, frame.index)
-        window = encoder.window(frame.clip, indices)
-        frame.check_size(*window[len(window) // 2].size)
+        window = encoder.window(frame, indices)
         found[place] = decode(model, window, score_threshold)
     return [found[place] for place in range(len(dataset.frames))]

@@ -114,7 +114,8 @@ def widened(state: dict[str, Tensor], config: ModelConfig, num_frames: int) -> d
     """
     if config.num_frames != 1:
         raise ValueError(
-            f'only an image model (1 frame) can be widened, this one has {config.num_frames}'
+            f'only an image model (1 frame) can be widened to {num_frames}, this one has '
+            f'{config.num_frames}; leave --frames out'
         )
     wide = {}
     for name, value in state.items():

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pavenet_core.train.cache_origin import claim
 from pavenet_core.train.canvas import CanvasMaker
 from pavenet_core.train.distributed import Processes, wait_for_all
 from pavenet_core.train.order import Share, permutation
@@ -35,7 +36,9 @@ def fill_cache(
     Write the shards that are not there yet and yield each one's path.
 
     A shard's canvases depend on its number only, so a stopped run goes on where it was.
+    `ValueError` if those that are there were made with other weights or data.
     """
+    claim(folder, model, maker)
     for index in shards:
         path = folder / f'{index:05d}'
         if not path.is_dir():

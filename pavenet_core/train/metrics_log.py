@@ -1,16 +1,18 @@
 """The file `metrics.jsonl`: one JSON object a line, of one update each."""
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 
 def append(path: Path, step: int, kind: str, values: Mapping[str, float]) -> None:
-    """Add a line {"step": .., kind: {..}}."""
-    line = {'step': step, kind: {name: round(value, 7) for name, value in values.items()}}
+    """Add a line {"step": .., kind: {..}}; what is not finite, which JSON can't say, is null."""
+    numbers = {n: round(x, 7) if math.isfinite(x) else None for n, x in values.items()}
+    line = {'step': step, kind: numbers}
     with path.open('a', encoding='utf-8') as file:
-        file.write(json.dumps(line) + '\n')
+        file.write(json.dumps(line, allow_nan=False) + '\n')
 
 
 def read(path: Path) -> list[dict[str, Any]]:

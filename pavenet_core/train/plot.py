@@ -22,7 +22,7 @@ def plot_run(metrics: Path, picture: Path) -> None:
     figure = Figure(figsize=(8, 6 if found else 3.5), layout='constrained')
     FigureCanvasAgg(figure)
     rows = figure.subplots(2 if found else 1, 1, sharex=True, squeeze=False)[:, 0]
-    steps, values = np.array(losses).T
+    steps, values = np.array(losses, float).T  # None becomes NaN, a gap in the line
     rows[0].plot(steps, values, alpha=0.4)
     window = min(len(values), 15)
     rows[0].plot(steps[window - 1 :], np.convolve(values, np.ones(window) / window, 'valid'))

@@ -54,9 +54,13 @@ def refuse_other(
     differences = recipe.differences(Recipe.from_json(run['recipe']))
     if ModelConfig.from_json(data['config']) != config:
         differences.append(f'another network than {data["config"]["name"]}')
-    for what, ours in (('steps_per_epoch', steps_per_epoch), ('processes', processes)):
-        if run[what] != ours:
-            differences.append(f'{what} {ours} instead of {run[what]}')
+    if run['processes'] != processes:
+        differences.append(f'processes {processes} instead of {run["processes"]}')
+    if run['steps_per_epoch'] != steps_per_epoch and not differences:
+        differences.append(
+            f'another number of pictures: {steps_per_epoch} updates an epoch instead of '
+            f'{run["steps_per_epoch"]}'
+        )
     if differences:
         raise ValueError(
             f'cannot go on from {path}: this run has {"; ".join(differences)}; '

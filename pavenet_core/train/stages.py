@@ -9,6 +9,7 @@ from pavenet_core.config import ModelConfig
 from pavenet_core.data.dataset import Dataset
 from pavenet_core.model.checkpoint import Weights, read_weights
 from pavenet_core.train.distributed import Processes
+from pavenet_core.train.loader import has_people
 from pavenet_core.train.loop import Trainer, seed_all
 from pavenet_core.train.recipe import Recipe
 from pavenet_core.train.saved_run import write_file
@@ -27,7 +28,12 @@ class StageData:
     validation: Dataset | None = None
 
     def __post_init__(self) -> None:
-        """Refuse, before an epoch is through, to measure what is not learned."""
+        """Refuse, before an epoch is through, to measure what is not learned, or nothing."""
+        if self.validation and not any(map(has_people, self.validation.frames)):
+            raise ValueError(
+                f'{self.validation.name}, to measure on, has nobody with a marked keypoint in '
+                f'{len(self.validation.frames)} pictures; give other labels, or leave them out'
+            )
         if self.validation and self.validation.skeleton.names != self.train.skeleton.names:
             raise ValueError(
                 f'{self.validation.name}, to measure on, labels other keypoints than '

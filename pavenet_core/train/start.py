@@ -109,7 +109,7 @@ def take_weights(model: PaveNet, weights: Weights) -> dict[str, Tensor]:
     """
     config, network = weights.config, weights.network
     if config.skeleton != model.config.skeleton:
-        _name_new_keypoints(config.skeleton, model.config.skeleton)
+        _name_new_keypoints(config.skeleton, model.config)
         network, config = adapt_skeleton(network, config, model.config.skeleton)
     if config.num_frames != model.config.num_frames:
         network = widened(network, config, model.config.num_frames)
@@ -127,9 +127,15 @@ def take_weights(model: PaveNet, weights: Weights) -> dict[str, Tensor]:
     return weights.criterion
 
 
-def _name_new_keypoints(known: Skeleton, wanted: Skeleton) -> None:
+def _name_new_keypoints(known: Skeleton, config: ModelConfig) -> None:
     """Log which keypoints no weights are there for: a name written otherwise is a new keypoint."""
-    pairs = zip(wanted.names, keypoint_sources(known, wanted), strict=True)
+    pairs = zip(config.skeleton.names, keypoint_sources(known, config.skeleton), strict=True)
     new = [name for name, source in pairs if source is None]
     if new:
         log.info('keypoints that the weights do not know by name: %s', ', '.join(new))
+    if new and config.pyramid:
+        log.warning(
+            'their scores stay low, and drawings leave them out: heat maps are not trained; '
+            'better name each after what is nearest to it of %s',
+            ', '.join(name for name in known.names if name not in config.skeleton.names),
+        )

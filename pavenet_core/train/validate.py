@@ -11,6 +11,7 @@ from pavenet_core.model import PaveNet
 from pavenet_core.poses import Poses
 from pavenet_core.skeleton import POSETRACK15
 from pavenet_core.train.distributed import Processes, gather
+from pavenet_core.train.window import read_window
 
 SHOWN = ('AP', 'AP50', 'AP75', 'AR')
 
@@ -38,14 +39,10 @@ class Validation:
 def find_people(model: PaveNet, frame: LabelledFrame, neighbours: Neighbours) -> Poses:
     """Return the people of a frame seen with its neighbours, best first, in its pixels."""
     config = model.config
-    indices = neighbours.indices(frame.clip, frame.index)
-    images = {index: frame.clip.read(index) for index in set(indices)}
-    height, width = images[frame.index].shape[:2]
-    frame.check_size(width, height)
+    window = read_window(frame, neighbours)
+    height, width = window[0].shape[:2]
     device = model.pixel_mean.device
-    fitted = np.stack(
-        [fit(images[i], config.input_long_side, images[frame.index]) for i in indices]
-    )
+    fitted = np.stack([fit(image, config.input_long_side) for image in window])
     size = torch.tensor([fitted.shape[1:3]], device=device)
     alignment = config.input_alignment
     padded = [-(-side // alignment) * alignment for side in fitted.shape[1:3]]
@@ -63,8 +60,8 @@ def find_people(model: PaveNet, frame: LabelledFrame, neighbours: Neighbours) ->
     )
 
 
-def fit(image: Image, long_side: int, like: Image) -> Image:
-    """Resize a picture as the runtime does, to the size that another one would get."""
-    scale = long_side / max(like.shape[:2])
-    height, width = (max(1, int(side * scale + 0.5)) for side in like.shape[:2])
+def fit(image: Image, long_side: int) -> Image:
+    """Resize a picture as the runtime does."""
+    scale = long_side / max(image.shape[:2])
+    height, width = (max(1, int(side * scale + 0.5)) for side in image.shape[:2])
     return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)

@@ -16,14 +16,7 @@ def read_window(frame: LabelledFrame, neighbours: Neighbours) -> list[Image]:
     clip = frame.clip
     indices = neighbours.indices(clip, frame.index)
     images = {index: clip.read(index) for index in {frame.index, *indices}}
-    shape = images[frame.index].shape
-    for index, image in images.items():
-        if image.shape != shape:
-            raise ValueError(
-                f'{clip.files[index]} is {image.shape[1]}x{image.shape[0]}, but the labelled '
-                f'{clip.files[frame.index]} is {shape[1]}x{shape[0]}; a clip has one size'
-            )
-    frame.check_size(shape[1], shape[0])
+    frame.check_sizes({i: (image.shape[1], image.shape[0]) for i, image in images.items()})
     return [images[index] for index in indices]
 
 

@@ -70,6 +70,12 @@ def test_a_rotation_tag_is_not_obeyed() -> None:
     assert decode_compressed(tagged, 'jpeg').shape == (24, 32, 3)
 
 
+def cut_jpeg() -> bytes:
+    """Return half a JPEG, with a header that holds the end of another."""
+    jpeg = encode(np.random.default_rng(0).integers(0, 256, (24, 32, 3), np.uint8), '.jpg')
+    return jpeg[:2] + b'\xff\xe1\x00\x08abcd\xff\xd9' + jpeg[2 : len(jpeg) // 2]
+
+
 def huge_png() -> bytes:
     png = bytearray(encode(flat(GRAY), '.png'))
     png[16:24] = (30_000).to_bytes(4, 'big') * 2
@@ -89,12 +95,13 @@ def huge_jpeg() -> bytes:
         (lambda: b'', 'jpeg', 'corrupt', "0 bytes of format 'jpeg'"),
         (lambda: bytes(range(200)), 'png', 'corrupt', "200 bytes of format 'png'"),
         (lambda: encode(flat(*BGR), '.jpg')[:300], 'jpeg', 'corrupt', 'JPEG of 300 bytes'),
+        (cut_jpeg, 'jpeg', 'corrupt', 'a JPEG of .* has no end'),
         (lambda: b'\xff\xd8\xff\xd9', 'jpeg', 'corrupt', '4 bytes'),
         (huge_png, 'png', 'size', '30000 x 30000 pixels is larger than the 64 megapixels'),
         (huge_jpeg, 'jpeg', 'size', '65000 x 65000 pixels is larger than the 64 megapixels'),
         (lambda: b'x', '16UC1; compressedDepth png', 'encoding', 'are depth, not pictures'),
     ],
-    ids=['empty', 'noise', 'truncated', 'hollow', 'huge png', 'huge jpeg', 'depth'],
+    ids=['empty', 'noise', 'truncated', 'thumbnail', 'hollow', 'huge png', 'huge jpeg', 'depth'],
 )
 def test_bad_image_is_one_sentence(
     make: Callable[[], bytes], format_: str, kind: str, sentence: str

@@ -179,7 +179,7 @@ def test_keypoints_outside_the_picture_are_cut_off_at_its_edge() -> None:
 
 
 @pytest.mark.parametrize('spelling', ['{}_hip', 'hip_{}', '{} hip'])
-@pytest.mark.parametrize(('left', 'right'), [('left', 'right'), ('Left', 'Right')])
+@pytest.mark.parametrize(('left', 'right'), [('left', 'right'), ('Left', 'Right'), ('l', 'r')])
 def test_own_names_tell_the_side_wherever_it_stands_in_them(
     spelling: str, left: str, right: str
 ) -> None:

@@ -37,10 +37,57 @@ def test_an_unknown_keypoint_has_the_default_spread() -> None:
 
 
 @pytest.mark.parametrize(
+    ('left', 'right'),
+    [
+        ('l_wrist', 'r_wrist'),
+        ('L_WRIST', 'R_WRIST'),
+        ('LWrist', 'RWrist'),
+        ('lWrist', 'rWrist'),
+        ('LWRIST', 'RWRIST'),
+        ('wrist_l', 'wrist_r'),
+        ('wrist.L', 'wrist.R'),
+        ('WristL', 'WristR'),
+        ('hand_l_thumb', 'hand_r_thumb'),
+        ('L Lower Leg', 'R Lower Leg'),
+        ('L', 'R'),
+        ('kneeleft', 'kneeright'),
+        ('left_shoe_right', 'right_shoe_left'),
+    ],
+)
+def test_words_and_letters_tell_the_sides(left: str, right: str) -> None:
+    made = Skeleton.of_names('own', ('lip', right, 'rib', left))
+    assert made.flip_pairs == ((3, 1),)
+    assert made.sides == ('', 'right', '', 'left')
+
+
+@pytest.mark.parametrize(
+    'names',
+    [
+        ('lip', 'lower_lip', 'rib', 'LIP', 'chin'),
+        ('lip', 'rip', 'lower', 'rower'),
+        ('wheel', 'wheer', 'l1', 'r1'),
+        ('l_wrist', 'nose', 'R'),
+        ('cleft', 'upright', 'bright_spot'),
+    ],
+)
+def test_no_side_is_seen_where_there_is_none(names: tuple[str, ...]) -> None:
+    made = Skeleton.of_names('own', names)
+    assert made.flip_pairs == ()
+    assert set(made.sides) == {''}
+
+
+def test_a_keypoint_swaps_with_one_other() -> None:
+    known = COCO17.to_json()
+    with pytest.raises(ValueError, match='coco17 swaps left_eye with two keypoints'):
+        Skeleton.from_json({**known, 'flip_pairs': [[1, 2], [1, 4]]})
+
+
+@pytest.mark.parametrize(
     ('names', 'edges', 'message'),
     [
         (('a', 'a'), (), 'two keypoints of one name'),
         (('left_a', 'b'), (), 'left_a of skeleton own has no right_a'),
+        (('RightA', 'b'), (), 'RightA of skeleton own has no LeftA'),
         (('a', 'b'), ((0, 2),), 'joins keypoints that it does not have'),
     ],
 )

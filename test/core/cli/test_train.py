@@ -318,6 +318,32 @@ def test_labels_to_measure_on_of_other_keypoints_are_refused_at_once(
     assert 'val, to measure on, labels other keypoints than labels: nose, head_bottom' in line
 
 
+def test_labels_of_nobody_to_measure_on_are_refused_at_once(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = json.loads((place / 'labels.json').read_text())
+    (tmp_path / 'val.json').write_text(json.dumps({**labels, 'annotations': []}))
+    validation = ('--val-annotations', tmp_path / 'val.json')
+    assert main(words(place, tmp_path / 'run', '--dry-run', *validation)) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert 'val, to measure on, has nobody with a marked keypoint in 8 pictures; give' in line
+
+
+def test_a_dry_run_refuses_weights_that_do_not_fit(
+    make_tiny_model: Callable[..., PaveNet],
+    place: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    model = make_tiny_model(3)
+    weights = {'config': model.config.to_json(), 'average': model.state_dict()}
+    torch.save(weights, tmp_path / 'video.pt')
+    more = ('--weights', tmp_path / 'video.pt', '--frames', 5, '--dry-run')
+    assert main(words(place, tmp_path / 'run', *more)) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert 'can be widened to 5, this one has 3; leave --frames out' in line
+
+
 def test_a_dry_run_trains_nothing(
     place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -59,6 +59,30 @@ def test_an_unreadable_frame_is_named(tmp_path: Path) -> None:
         Clip('a', (tmp_path / 'none.png',)).read(0)
 
 
+def test_neighbours_of_another_size_are_refused() -> None:
+    frame = LabelledFrame(CLIP, 2, 1, to_labels([], 17, []))
+    frame.check_sizes({1: (64, 48), 2: (64, 48)})
+    with pytest.raises(ValueError, match=r'1\.jpg is 60x48, but the labelled 2\.jpg is 64x48'):
+        frame.check_sizes({1: (60, 48), 2: (64, 48)})
+
+
+@pytest.mark.parametrize('progressive', [0, 1])
+@pytest.mark.parametrize('thumbnail', [b'', b'\xff\xe1\x00\x08abcd\xff\xd9'])
+def test_a_picture_that_is_cut_short_is_named(
+    tmp_path: Path, progressive: int, thumbnail: bytes
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
+    jpeg = cv2.imencode('.jpg', noise, [cv2.IMWRITE_JPEG_PROGRESSIVE, progressive])[1].tobytes()
+    jpeg = jpeg[:2] + thumbnail + jpeg[2:]
+    path = tmp_path / 'a.jpg'
+    path.write_bytes(jpeg)
+    assert Clip('a', (path,)).read(0).shape == (40, 60, 3)
+    for length in (0, 30, len(jpeg) // 2, len(jpeg) - 2):
+        path.write_bytes(jpeg[:length])
+        with pytest.raises(ValueError, match=r'cannot read the picture .*a\.jpg; .* whole'):
+            Clip('a', (path,)).read(0)
+
+
 @pytest.mark.parametrize(
     ('labelled', 'refused'),
     [((64, 48), False), ((65, 49), False), (None, False), ((48, 64), True), ((128, 96), True)],
@@ -69,4 +93,4 @@ def test_labels_of_a_turned_or_resized_copy_are_refused(
     frame = LabelledFrame(CLIP, 2, 1, to_labels([], 17, []), labelled)
     sentence = r'2\.jpg is 64x48, but its labels say .*turn mark'
     with pytest.raises(ValueError, match=sentence) if refused else nullcontext():
-        frame.check_size(64, 48)
+        frame.check_sizes({2: (64, 48)})

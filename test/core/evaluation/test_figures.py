@@ -4,7 +4,7 @@ import pytest
 from pavenet_core.evaluation.figures import frame_jpegs, precision_recall_svg, sampled_curve
 from pavenet_core.metrics.precision_recall import RankedAnswers
 from pavenet_core.poses import Poses
-from pavenet_core.skeleton import COCO17
+from pavenet_core.skeleton import COCO17, Skeleton
 
 
 def test_a_curve_ends_where_the_recall_does_and_has_no_dents() -> None:
@@ -22,10 +22,25 @@ def test_the_curves_are_one_small_svg_with_a_line_a_joint() -> None:
     pytest.importorskip('matplotlib')
     rng = np.random.default_rng(0)
     answers = RankedAnswers(rng.random(5000), rng.random(5000) < 0.5, 6000)
-    svg = precision_recall_svg({name: answers for name in COCO17.names})
+    svg = precision_recall_svg({name: answers for name in COCO17.names}, COCO17)
     assert svg.count('<svg') == 1 and svg.startswith('<div class="wide"><svg')
     assert len(svg) < 200_000
     assert all(name.replace('_', ' ') in svg for name in COCO17.names)
+
+
+def test_twins_share_a_colour_and_the_right_one_is_dashed(monkeypatch: pytest.MonkeyPatch) -> None:
+    axes = pytest.importorskip('matplotlib.axes').Axes
+    plot, drawn = axes.plot, []
+
+    def noted(*given, **how):
+        drawn.append((given[3], how['color'], how['label']))
+        return plot(*given, **how)
+
+    monkeypatch.setattr(axes, 'plot', noted)
+    skeleton = Skeleton.of_names('own', ('nose', 'wrist_r', 'wrist_l'))
+    answers = RankedAnswers(np.array([0.9]), np.array([True]), 1)
+    precision_recall_svg(dict.fromkeys(skeleton.names, answers), skeleton)
+    assert drawn == [('-', 'C0', 'nose'), ('--', 'C1', 'wrist r'), ('-', 'C1', 'wrist l')]
 
 
 def test_labels_and_answer_are_drawn_side_by_side(write_clip) -> None:

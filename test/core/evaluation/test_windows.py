@@ -1,5 +1,7 @@
 from dataclasses import replace
 
+import cv2
+import numpy as np
 import pytest
 
 from pavenet_core.evaluation.windows import find_people, neighbours_of
@@ -52,3 +54,10 @@ def test_labels_of_another_picture_size_are_refused(model, write_clip) -> None:
     other = replace(dataset, frames=(replace(dataset.frames[0], size=(999, 999)),))
     with pytest.raises(ValueError, match='but its labels say 999x999'):
         find_people(model, other, neighbours_of('causal', model.metadata))
+
+
+def test_a_neighbour_of_another_size_is_refused(model, write_clip) -> None:
+    dataset = write_clip(BRIGHTNESS, [2])
+    cv2.imwrite(str(dataset.frames[0].clip.files[1]), np.zeros((60, 40, 3), np.uint8))
+    with pytest.raises(ValueError, match=r'clip01\.png is 40x60, but the labelled .* is 60x40'):
+        find_people(model, dataset, neighbours_of('causal', model.metadata))

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -72,6 +73,42 @@ def test_a_stopped_run_goes_on(make_tiny_model: Make, dotted: Dataset, cache: Pa
     assert (cache / '00000' / 'map0.npy').stat().st_mtime_ns == written
     upright = CachedLoader(cache, 17, batch=1, seed=0)._shards[3].batch([0])
     assert upright.valid_sizes[0].tolist() == [160, 128]
+
+
+def test_a_cache_serves_those_who_would_make_the_same(
+    make_tiny_model: Make, dotted: Dataset, cache: Path
+) -> None:
+    model, maker = make_tiny_model(3), CanvasMaker(dotted, Neighbours(3))
+    other = make_tiny_model(3)
+    with torch.no_grad():
+        next(other.backbone.parameters()).mul_(1.01)
+    labels = replace(dotted.frames[0].labels, areas=dotted.frames[0].labels.areas + 1)
+    relabelled = replace(dotted, frames=(replace(dotted.frames[0], labels=labels),))
+    for who, what, sentence in (
+        (other, maker, 'other weights; give another --cache, or remove'),
+        (model, replace(maker, dataset=relabelled), 'other pictures or labels; give'),
+        (model, replace(maker, neighbours=Neighbours(5)), 'other frames or canvases; give'),
+        (other, replace(maker, dataset=relabelled), 'other weights and other pictures or labels;'),
+    ):
+        with pytest.raises(ValueError, match=f'the cache .*cache was made with {sentence}'):
+            next(fill_cache(cache, who, what, range(1)))
+    assert next(fill_cache(cache, model, maker, range(1))) == cache / '00000'
+    (cache / 'made_of.json').unlink()
+    with pytest.raises(ValueError, match=r'things unknown, as it lacks made_of\.json; give'):
+        next(fill_cache(cache, model, maker, range(1)))
+
+
+def test_a_picture_that_was_replaced_makes_another_cache(
+    make_tiny_model: Make, dotted: Dataset, cache: Path, tmp_path: Path
+) -> None:
+    frame = dotted.frames[0]
+    files = [tmp_path / path.name for path in frame.clip.files]
+    for path in files:
+        path.write_bytes(b'another picture')
+    clip = replace(frame.clip, files=tuple(files))
+    other = replace(dotted, frames=(replace(frame, clip=clip), *dotted.frames[1:]))
+    with pytest.raises(ValueError, match='made with other pictures or labels;'):
+        next(fill_cache(cache, make_tiny_model(3), CanvasMaker(other, Neighbours(3)), range(1)))
 
 
 def test_an_empty_cache_and_too_large_a_batch_are_named(cache: Path, tmp_path: Path) -> None:

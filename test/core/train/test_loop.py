@@ -204,6 +204,13 @@ def test_a_changed_recipe_or_network_is_refused(make_tiny_model: Make, tmp_path:
     other = Trainer(make_tiny_model(3), QUICK, Dots(), tmp_path, ALONE)
     with pytest.raises(ValueError, match='another network than tiny'):
         other.resume()
+    more = trainer(make_tiny_model, tmp_path)
+    more.source.steps_per_epoch = 9
+    with pytest.raises(ValueError, match='another number of pictures: 9 updates an epoch inst'):
+        more.resume()
+    more.processes = replace(ALONE, count=2)
+    with pytest.raises(ValueError, match='this run has processes 2 instead of 1; give'):
+        more.resume()
 
 
 def test_a_damaged_or_foreign_checkpoint_is_refused(make_tiny_model: Make, tmp_path: Path) -> None:

@@ -39,6 +39,19 @@ def test_keypoints_that_the_weights_do_not_know_are_named(
     with caplog.at_level('INFO'):
         start(image.config, weights_of(image), RANDOM, Skeleton.of_names('own', names))
     assert caplog.messages[0].endswith('know by name: Left Shoulder, Right Shoulder')
+    assert 'scores stay low' not in caplog.text
+
+
+def test_a_pyramid_says_that_keypoints_without_a_heat_map_keep_low_scores(
+    make_tiny_pyramid: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = make_tiny_pyramid()
+    for hand, told in (('left_wrist', False), ('left_hand', True)):
+        caplog.clear()
+        skeleton = Skeleton.of_names('own', ('nose', hand, hand.replace('left', 'right')))
+        start(model.config, weights_of(model), RANDOM, skeleton)
+        assert any('their scores stay low' in m for m in caplog.messages) is told
+    assert 'nearest to it of left_eye, right_eye, left_ear' in caplog.text
 
 
 def test_layers_that_the_weights_lack_keep_their_start(

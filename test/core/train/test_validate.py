@@ -111,3 +111,12 @@ def test_labels_of_another_picture_size_are_refused(
     oracle = Oracle(make_tiny_model(3), frame, 0)
     with pytest.raises(ValueError, match='is 90x60, but its labels say 60x90'):
         find_people(oracle, replace(frame, size=(60, 90)), Neighbours(3))
+
+
+def test_a_neighbour_of_another_size_is_refused(
+    make_tiny_model: Callable[..., PaveNet], frame: LabelledFrame
+) -> None:
+    cv2.imwrite(str(frame.clip.files[0]), np.zeros((90, 60, 3), np.uint8))
+    oracle = Oracle(make_tiny_model(3), frame, 0)
+    with pytest.raises(ValueError, match=r'0\.png is 60x90, but the labelled .* is 90x60'):
+        find_people(oracle, frame, Neighbours(3))
