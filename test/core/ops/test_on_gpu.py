@@ -34,7 +34,7 @@ def load(monkeypatch: pytest.MonkeyPatch):
     'part',
     [
         *('build', 'machine', 'check', 'gradients', 'timing'),
-        *('peers', 'models', 'counters', 'sanitize'),
+        *('build_peers', 'peers', 'counters', 'stream', 'models', 'compiled', 'sanitize'),
     ],
 )
 def test_a_part_runs_without_a_gpu(load, part: str, tmp_path: Path) -> None:
@@ -137,7 +137,10 @@ def errs(report):
 
 
 def test_one_part_cannot_harm_another(
-    load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    load,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     on_gpu = load('on_gpu')
     (tmp_path / 'kernel_fake.py').write_text(FAKE_PARTS)
@@ -163,6 +166,57 @@ def test_one_part_cannot_harm_another(
     assert 'ValueError: no' in results['breaks']['log']
     assert results['errs']['failures'] == ['claim', 'step']
     assert json.loads(out.read_text()) == results
+    printed = capsys.readouterr().out.splitlines()
+    assert [x for x in printed if 'loses' in x] == [
+        'loses: first: ok True, seconds 0',
+        "loses: second: {'failed': 'a bad access'}",
+        'loses: third: ok True, seconds 0',
+    ]
+    assert 'works: number: 1' in printed
+
+
+def test_a_part_ends_with_the_whole(load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    on_gpu = load('on_gpu')
+    (tmp_path / 'kernel_fake.py').write_text(FAKE_PARTS)
+    monkeypatch.setenv('PYTHONPATH', str(tmp_path))
+    parts = {'hangs': on_gpu.Part('kernel_fake', 9), 'works': on_gpu.Part('kernel_fake', 9, True)}
+    monkeypatch.setattr(on_gpu, 'PARTS', parts)
+    begun, start = [], on_gpu.start
+    monkeypatch.setattr(on_gpu, 'start', lambda *given: begun.append(start(*given)) or begun[-1])
+
+    def interrupt(*given: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(on_gpu, 'found_by', interrupt)
+    options = argparse.Namespace(seconds=60, dry_run=True, peer=None, out=tmp_path / 'gpu.json')
+    with pytest.raises(KeyboardInterrupt):
+        on_gpu.run_parts(list(parts), options, tmp_path)
+    assert len(begun) == 2
+    assert all(x.process.returncode is not None for x in begun)
+
+
+def test_earlier_results_are_kept(load, tmp_path: Path) -> None:
+    unused, out = load('on_gpu').unused, tmp_path / 'gpu.json'
+    assert unused(out) == out
+    for name in ('gpu.json', 'gpu_2.json'):
+        (tmp_path / name).touch()
+    assert unused(out) == tmp_path / 'gpu_3.json'
+
+
+def test_results_need_a_folder(load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = str(tmp_path / 'none' / 'gpu.json')
+    monkeypatch.setattr(sys, 'argv', ['on_gpu.py', '--dry-run', '--out', out])
+    with pytest.raises(SystemExit, match=r'there is no folder .*none; make it first'):
+        load('on_gpu').main()
+
+
+def test_a_line_has_the_medians(load) -> None:
+    timed = {'calls': {'median_ms': 2.0}, 'graph': {'median_ms': 1.23456}}
+    in_short = load('on_gpu').in_short
+    assert in_short({**timed, 'peak_bytes': 7}) == 'calls 2 ms, graph 1.235 ms, peak_bytes 7'
+    assert in_short({'forward': timed, 'backward': timed}) == (
+        'forward 1.235 ms, backward 1.235 ms'
+    )
 
 
 def test_parts_stop_at_the_time_for_all(
