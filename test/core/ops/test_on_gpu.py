@@ -46,6 +46,16 @@ def test_a_part_runs_without_a_gpu(load, part: str, tmp_path: Path) -> None:
     assert json.loads(report.path.read_text()) == report.found
 
 
+@pytest.mark.parametrize(('limit', 'turns'), [(0, 2), (60, 3)])
+def test_slow_calls_are_run_less(
+    load, monkeypatch: pytest.MonkeyPatch, limit: float, turns: int
+) -> None:
+    clock, calls = load('kernel_clock'), []
+    monkeypatch.setattr(clock, 'SLOW_SECONDS', limit)
+    assert clock.warm_up([lambda: calls.append(1)], 'cpu') == (limit == 0)
+    assert len(calls) == turns
+
+
 def test_every_call_is_timed_in_every_number_type(load) -> None:
     timing = load('kernel_timing')
     cases, calls = load('kernel_cases').cases(False), timing.calls_to_time(dry_run=False)
