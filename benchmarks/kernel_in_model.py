@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from kernel_clock import time_calls, time_graph
+from kernel_forms import load_kernel
 from kernel_report import Facts, Report
 
 from pavenet_core.config import ModelConfig
@@ -35,6 +36,7 @@ Run = Callable[[], Any]
 
 def models(report: Report) -> None:
     """Time whole windows of three frames."""
+    load_kernel(report)
     networks: dict[str, PaveNet] = {}
     for size, forms in _rounds(report):
         for config in configs(report):
@@ -64,6 +66,7 @@ def compiled(report: Report) -> None:
 
     First the layers of encoder and decoders, which are alike and soon compiled, then the whole.
     """
+    load_kernel(report)
     config, size = configs(report)[0], _rounds(report)[0][0]
     name = f'{config.name} {size[0]}x{size[1]}'
     for what in ('layers', 'whole'):

@@ -2,6 +2,7 @@
 
 import torch
 from kernel_clock import time_calls, time_graph
+from kernel_forms import load_kernel
 from kernel_in_model import (
     LARGE,
     PEOPLE,
@@ -71,6 +72,7 @@ def _joined(frames: list[Values]) -> Values:
 
 def stream(report: Report) -> None:
     """Time the smallest network with one frame and with three, the same weights in both."""
+    load_kernel(report)
     config = configs(report)[0]
     for size in ((64, 96),) if report.dry_run else (SMALL, LARGE):
         for frames in (1, 3):

@@ -15,6 +15,8 @@ pytest.importorskip('timm', reason='needs timm')
 
 from torch import Tensor
 
+from pavenet_core import ops
+
 BENCHMARKS = Path(__file__).parents[3] / 'benchmarks'
 
 
@@ -44,6 +46,21 @@ def test_a_part_runs_without_a_gpu(load, part: str, tmp_path: Path) -> None:
     assert report.found
     assert report.failures == []
     assert json.loads(report.path.read_text()) == report.found
+
+
+@pytest.mark.parametrize('part', ['stream', 'models', 'compiled'])
+def test_a_network_is_not_timed_without_the_kernel(
+    load, part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def build() -> None:
+        raise ops.NoKernelError('no ninja')
+
+    monkeypatch.setattr(ops, 'build', build)
+    module = load(load('on_gpu').PARTS[part].module)
+    report = load('kernel_report').Report(tmp_path / 'found.json')
+    with pytest.raises(ops.NoKernelError):
+        getattr(module, part)(report)
+    assert not report.found
 
 
 @pytest.mark.parametrize(('limit', 'turns'), [(0, 2), (60, 3)])
