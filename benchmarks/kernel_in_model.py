@@ -51,11 +51,11 @@ def _round(model: PaveNet, size: Size, forms: Forms, report: Report) -> None:
     report.attempt(f'{name}, size', lambda: _size(model, run))
     for precision, form in forms:
 
-        def latency(precision: str = precision, form: str = form) -> Facts:
+        def measure(precision: str = precision, form: str = form) -> Facts:
             with in_precision(precision), _form(form), constants_kept():
-                return _latency(run, report)
+                return latency(run, report)
 
-        report.attempt(f'{name}, {precision}, {form}', latency)
+        report.attempt(f'{name}, {precision}, {form}', measure)
     if not report.dry_run and model.config is R50:
         report.attempt(f'{name}, float16, time by kernel', lambda: _profile(run))
 
@@ -113,7 +113,8 @@ def _window(model: PaveNet, size: tuple[int, int], report: Report) -> Run:
     return run
 
 
-def _latency(run: Run, report: Report) -> Facts:
+def latency(run: Run, report: Report) -> Facts:
+    """Time calls and, if that can be had, a CUDA graph of one."""
     if not report.dry_run:
         torch.cuda.reset_peak_memory_stats()
     facts = {'calls': time_calls([run], report.device, seconds=0.4, most=15, least=4)}
@@ -139,7 +140,7 @@ def _compiled(config: ModelConfig, size: Size, what: str, report: Report) -> Fac
         run()
         seconds = time.perf_counter() - began
         with constants_kept() if what == 'layers' else contextlib.nullcontext():
-            return {'compile_seconds': seconds, **_latency(run, report)}
+            return {'compile_seconds': seconds, **latency(run, report)}
 
 
 def _operations(run: Run) -> int:
@@ -180,10 +181,12 @@ def in_precision(name: str) -> Iterator[None]:
     torch.backends.cuda.matmul.allow_tf32 = name == 'tf32'
     torch.backends.cudnn.allow_tf32 = name == 'tf32'
     torch.backends.cudnn.benchmark = name == TUNED
-    with torch.autocast('cuda', torch.float16, enabled=name == 'float16'):
-        yield
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cudnn.benchmark = False
+    try:
+        with torch.autocast('cuda', torch.float16, enabled=name == 'float16'):
+            yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cudnn.benchmark = False
 
 
 @contextlib.contextmanager

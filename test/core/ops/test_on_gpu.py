@@ -63,6 +63,20 @@ def test_a_network_is_not_timed_without_the_kernel(
     assert not report.found
 
 
+def test_cached_frames_have_the_numbers_that_are_timed(
+    load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream, timed = load('kernel_stream'), []
+    half = torch.bfloat16
+    monkeypatch.setattr(stream, 'in_precision', lambda name: torch.autocast('cpu', half))
+    monkeypatch.setattr(stream, 'latency', lambda run, report: timed.append(run) or {})
+    report = load('kernel_report').Report(tmp_path / 'found.json', dry_run=True)
+    stream.stream(report)
+    assert report.failures == []
+    values = [x for run in timed for frame in run.cached for x in frame[0][0]]
+    assert {x.dtype for x in values} == {half}
+
+
 @pytest.mark.parametrize(('limit', 'turns'), [(0, 2), (60, 3)])
 def test_slow_calls_are_run_less(
     load, monkeypatch: pytest.MonkeyPatch, limit: float, turns: int
