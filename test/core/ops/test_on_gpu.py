@@ -77,6 +77,26 @@ def test_cached_frames_have_the_numbers_that_are_timed(
     assert {x.dtype for x in values} == {half}
 
 
+def test_all_layers_are_compiled(load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled = load('kernel_in_model')
+    asked = set()
+
+    def spy(method: Callable[..., object], **options: object) -> Callable[..., object]:
+        def ask(*given: object) -> object:
+            asked.add(method.__self__)
+            return method(*given)
+
+        return ask
+
+    monkeypatch.setattr(torch, 'compile', spy)
+    report = load('kernel_report').Report(tmp_path / 'found.json', dry_run=True)
+    config = compiled.configs(report)[0]
+    compiled._compiled(config, (64, 96), 'layers', report)
+    layers = [type(layer).__name__ for layer in asked]
+    assert layers.count('EncoderLayer') == config.encoder_layers
+    assert layers.count('DecoderLayer') == config.pose_layers + config.joint_layers
+
+
 @pytest.mark.parametrize(('limit', 'turns'), [(0, 2), (60, 3)])
 def test_slow_calls_are_run_less(
     load, monkeypatch: pytest.MonkeyPatch, limit: float, turns: int
