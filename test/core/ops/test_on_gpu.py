@@ -77,6 +77,19 @@ def test_cached_frames_have_the_numbers_that_are_timed(
     assert {x.dtype for x in values} == {half}
 
 
+def test_the_stream_answers_as_the_network_does(load, tmp_path: Path) -> None:
+    stream, networks = load('kernel_stream'), load('kernel_in_model')
+    report = load('kernel_report').Report(tmp_path / 'found.json', dry_run=True)
+    network = networks.make_network(networks.configs(report)[0], report)
+    for parameter in network.parameters():  # some start at nothing
+        parameter.add_(0.02 * torch.randn_like(parameter))
+    run = stream.Stream(network, (64, 96), report)
+    pictures = run.image[:, None].expand(-1, network.config.num_frames, -1, -1, -1)
+    with torch.inference_mode():
+        joints = network(pictures, run.size, networks.PEOPLE)[1]
+    torch.testing.assert_close(run(), joints.keypoints)
+
+
 def test_all_layers_are_compiled(load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     compiled = load('kernel_in_model')
     asked = set()
