@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 from kernel_cases import Case, Inputs, cases, draw
-from kernel_forms import kernel_form, reference
+from kernel_forms import kernel_form, load_kernel, reference
 from kernel_report import Facts, Report
 from torch import Tensor
 
@@ -45,7 +45,7 @@ def build(report: Report) -> None:
 
 def check(report: Report) -> None:
     """Compare every number type and size with the torch form in double precision."""
-    _load(report)
+    load_kernel(report)
     numbers = list(TOLERANCE)[1:3] if report.dry_run else list(TOLERANCE)
     odd = ODD[:2] if report.dry_run else ODD
     for case in [*odd, *cases(report.dry_run)]:
@@ -103,7 +103,7 @@ def _clear_of_borders(case: Case, locations: Tensor) -> Tensor:
 
 def gradients(report: Report) -> None:
     """Check gradients by finite differences, and the registration by torch's own checks."""
-    _load(report)
+    load_kernel(report)
     case = Case('small', ((3, 2), (1, 1)), frames=2, queries=3, points=2, heads=2, channels=8)
     inputs = draw(case, torch.float64, report.device)
     leaves = [x.requires_grad_() for x in inputs[:3]]
@@ -142,11 +142,6 @@ def sanitize(report: Report) -> None:
             return {'ok': result.returncode == 0, 'said': result.stdout[-600:]}
 
         report.attempt(kind, run)
-
-
-def _load(report: Report) -> None:
-    if not report.dry_run:
-        ops.build()
 
 
 def _poison(device: str) -> Facts:

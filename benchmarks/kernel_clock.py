@@ -9,6 +9,7 @@ import torch
 
 Run = Callable[[], object]
 Facts = dict[str, Any]
+SLOW_SECONDS = 1.0  # what takes longer is run no more often than it must be
 
 
 def summary(milliseconds: Sequence[float]) -> Facts:
@@ -29,12 +30,10 @@ def time_calls(
 
     A short call's time includes the host's: the GPU waits for Python.
     """
-    for _ in range(3):
-        for run in runs:
-            run()
+    slow = warm_up(runs, device)
     if device == 'cpu':
         return summary([_host_time(runs[i % len(runs)]) for i in range(2 * len(runs))])
-    torch.cuda.synchronize()
+    least = 2 if slow else least
     events = []
     began = time.perf_counter()
     while len(events) < least or (len(events) < most and time.perf_counter() - began < seconds):
@@ -44,10 +43,25 @@ def time_calls(
         run()
         end.record()
         events.append((start, end))
-        if len(events) % 10 == 0:
+        if slow or len(events) % 10 == 0:
             torch.cuda.synchronize()
     torch.cuda.synchronize()
     return summary([start.elapsed_time(end) for start, end in events])
+
+
+def warm_up(runs: Sequence[Run], device: str) -> bool:
+    """Run each three times, slow ones twice; return whether they are slow."""
+    took = 0.0
+    for turn in range(3):
+        began = time.perf_counter()
+        for run in runs:
+            run()
+        if device != 'cpu':
+            torch.cuda.synchronize()
+        took = (time.perf_counter() - began) / len(runs)
+        if turn and took > SLOW_SECONDS:  # the first may have had things to load
+            break
+    return took > SLOW_SECONDS
 
 
 def time_graph(runs: Sequence[Run], device: str, replays: int = 12, least: int = 6) -> Facts:
@@ -57,10 +71,7 @@ def time_graph(runs: Sequence[Run], device: str, replays: int = 12, least: int =
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
-        for _ in range(3):
-            for run in runs:
-                run()
-        torch.cuda.synchronize()
+        warm_up(runs, device)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph, stream=stream):
             kept = [run() for run in runs]

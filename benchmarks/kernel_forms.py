@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import torch
 from kernel_cases import Case, Inputs
+from kernel_report import Report
 from torch import Tensor
 
 from pavenet_core import ops
@@ -19,6 +20,12 @@ class Form(NamedTuple):
 
     forward: Callable[[], Tensor]
     backward: Callable[[], tuple[Tensor, ...]]
+
+
+def load_kernel(report: Report) -> None:
+    """Load the kernel, or fail: without it a network would take torch's form and not say so."""
+    if not report.dry_run:
+        ops.build()
 
 
 def kernel_form(case: Case, inputs: Inputs, softmax: bool = False) -> Form:

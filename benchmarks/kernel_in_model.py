@@ -8,7 +8,9 @@ from typing import Any
 
 import torch
 from kernel_clock import time_calls, time_graph
+from kernel_forms import load_kernel
 from kernel_report import Facts, Report
+from torch import nn
 
 from pavenet_core.config import ModelConfig
 from pavenet_core.model import PaveNet
@@ -35,6 +37,7 @@ Run = Callable[[], Any]
 
 def models(report: Report) -> None:
     """Time whole windows of three frames."""
+    load_kernel(report)
     networks: dict[str, PaveNet] = {}
     for size, forms in _rounds(report):
         for config in configs(report):
@@ -49,11 +52,11 @@ def _round(model: PaveNet, size: Size, forms: Forms, report: Report) -> None:
     report.attempt(f'{name}, size', lambda: _size(model, run))
     for precision, form in forms:
 
-        def latency(precision: str = precision, form: str = form) -> Facts:
+        def measure(precision: str = precision, form: str = form) -> Facts:
             with in_precision(precision), _form(form), constants_kept():
-                return _latency(run, report)
+                return latency(run, report)
 
-        report.attempt(f'{name}, {precision}, {form}', latency)
+        report.attempt(f'{name}, {precision}, {form}', measure)
     if not report.dry_run and model.config is R50:
         report.attempt(f'{name}, float16, time by kernel', lambda: _profile(run))
 
@@ -64,6 +67,7 @@ def compiled(report: Report) -> None:
 
     First the layers of encoder and decoders, which are alike and soon compiled, then the whole.
     """
+    load_kernel(report)
     config, size = configs(report)[0], _rounds(report)[0][0]
     name = f'{config.name} {size[0]}x{size[1]}'
     for what in ('layers', 'whole'):
@@ -110,7 +114,8 @@ def _window(model: PaveNet, size: tuple[int, int], report: Report) -> Run:
     return run
 
 
-def _latency(run: Run, report: Report) -> Facts:
+def latency(run: Run, report: Report) -> Facts:
+    """Time calls and, if that can be had, a CUDA graph of one."""
     if not report.dry_run:
         torch.cuda.reset_peak_memory_stats()
     facts = {'calls': time_calls([run], report.device, seconds=0.4, most=15, least=4)}
@@ -126,17 +131,34 @@ def _latency(run: Run, report: Report) -> Facts:
 
 def _compiled(config: ModelConfig, size: Size, what: str, report: Report) -> Facts:
     torch._dynamo.reset()
+    counters = torch._dynamo.utils.counters
+    counters.clear()
     model = make_network(config, report)
     run = _window(model, size, report)
-    layers = [x for x in model.modules() if isinstance(x, EncoderLayer | DecoderLayer)]
-    for module in layers if what == 'layers' else [model]:
-        module.compile(backend='eager' if report.dry_run else 'inductor')
+    backend = 'eager' if report.dry_run else 'inductor'
+    for module, method in steps(model) if what == 'layers' else [(model, 'forward')]:
+        compiled_method = torch.compile(getattr(module, method), backend=backend, dynamic=False)
+        setattr(module, method, compiled_method)
     began = time.perf_counter()
     with in_precision('float32' if report.dry_run else 'float16'):
         run()
         seconds = time.perf_counter() - began
         with constants_kept() if what == 'layers' else contextlib.nullcontext():
-            return {'compile_seconds': seconds, **_latency(run, report)}
+            facts = {'compile_seconds': seconds, **latency(run, report)}
+    # Whether it was compiled in as many pieces as it should, in the timed calls too.
+    facts['graphs'] = counters['stats']['unique_graphs']
+    facts['graph_breaks'] = sum(counters['graph_break'].values())
+    return facts
+
+
+def steps(model: PaveNet) -> Iterator[tuple[nn.Module, str]]:
+    """Yield the methods that encoder and decoders call layer by layer."""
+    for module in model.modules():
+        if isinstance(module, EncoderLayer):
+            yield module, 'forward'
+        elif isinstance(module, DecoderLayer):  # the joint decoder calls these, never the layer
+            yield module, 'confer'
+            yield module, 'look'
 
 
 def _operations(run: Run) -> int:
@@ -177,10 +199,12 @@ def in_precision(name: str) -> Iterator[None]:
     torch.backends.cuda.matmul.allow_tf32 = name == 'tf32'
     torch.backends.cudnn.allow_tf32 = name == 'tf32'
     torch.backends.cudnn.benchmark = name == TUNED
-    with torch.autocast('cuda', torch.float16, enabled=name == 'float16'):
-        yield
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cudnn.benchmark = False
+    try:
+        with torch.autocast('cuda', torch.float16, enabled=name == 'float16'):
+            yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cudnn.benchmark = False
 
 
 @contextlib.contextmanager

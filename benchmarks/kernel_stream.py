@@ -1,7 +1,7 @@
 """What three frames cost against one on a GPU, where each frame is encoded and projected once."""
 
 import torch
-from kernel_clock import time_calls, time_graph
+from kernel_forms import load_kernel
 from kernel_in_model import (
     LARGE,
     PEOPLE,
@@ -9,6 +9,7 @@ from kernel_in_model import (
     configs,
     constants_kept,
     in_precision,
+    latency,
     make_network,
 )
 from kernel_report import Facts, Report
@@ -71,22 +72,19 @@ def _joined(frames: list[Values]) -> Values:
 
 def stream(report: Report) -> None:
     """Time the smallest network with one frame and with three, the same weights in both."""
+    load_kernel(report)
     config = configs(report)[0]
     for size in ((64, 96),) if report.dry_run else (SMALL, LARGE):
         for frames in (1, 3):
+            model = make_network(config.with_frames(frames), report)
             name = f'{config.name} {size[0]}x{size[1]}, {frames} frames'
-            run = Stream(make_network(config.with_frames(frames), report), size, report)
             for kind in ('float32',) if report.dry_run else ('float16', 'float32'):
 
-                def latency(run: Stream = run, kind: str = kind) -> Facts:
+                def measure(
+                    model: PaveNet = model, size: tuple[int, int] = size, kind: str = kind
+                ) -> Facts:
+                    # The cached frames, too, are to be in this precision.
                     with in_precision(kind), constants_kept():
-                        return _latency(run, report)
+                        return latency(Stream(model, size, report), report)
 
-                report.attempt(f'{name}, {kind}', latency)
-
-
-def _latency(run: Stream, report: Report) -> Facts:
-    facts = {'calls': time_calls([run], report.device, seconds=0.4, most=30, least=4)}
-    if not report.dry_run:
-        facts['graph'] = time_graph([run], report.device, replays=16, least=4)
-    return facts
+                report.attempt(f'{name}, {kind}', measure)

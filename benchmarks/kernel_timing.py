@@ -10,11 +10,9 @@ import torch
 from kernel_cases import Case, Inputs, cases, compulsory_bytes, draw
 from kernel_check import NAMES
 from kernel_clock import copy_bandwidth, time_calls, time_graph
-from kernel_forms import Form, kernel_form, peer_form, torch_form
+from kernel_forms import Form, kernel_form, load_kernel, peer_form, torch_form
 from kernel_peers import load_peer, peers_in
 from kernel_report import Facts, Report
-
-from pavenet_core import ops
 
 CACHE_BYTES = 256 << 20  # rotate over inputs of more than this, several times any L2
 LONG_MS = 5.0  # beside which the host's time is nothing
@@ -42,8 +40,7 @@ def machine(report: Report) -> None:
 
 def timing(report: Report) -> None:
     """Time the kernel and the torch form at every size; what matters most comes first."""
-    if not report.dry_run:
-        ops.build()
+    load_kernel(report)
     bandwidth = copy_bandwidth(report.device)
     for case, dtype in calls_to_time(report.dry_run):
         _time_forms(case, dtype, bandwidth, report)
@@ -75,7 +72,7 @@ def peers(report: Report) -> None:
     if report.dry_run or not folders:
         report.note('peers', {'skipped': 'dry run' if report.dry_run else 'no --peer'})
         return
-    ops.build()
+    load_kernel(report)
     bandwidth = copy_bandwidth(report.device)
     for folder in folders:
         module = load_peer(folder)

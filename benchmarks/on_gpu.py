@@ -5,17 +5,19 @@ Every check and timing that needs a GPU, in under nine minutes, without network,
 
 Each part runs in a process of its own within its share of `--seconds`; one that fails or hangs is
 recorded and the rest still run, and one that lost the GPU to a bad access goes on behind it in a
-new process. The results are written as they come. What is compiled stays in torch's folder
-(TORCH_EXTENSIONS_DIR) for later calls. `--peer DIR` compares with the kernels that
-benchmarks/kernel_peers.py fetched. `--dry-run` needs no GPU: tiny sizes, the torch form standing
-in for the kernel. While other work uses the GPU, `--only build build_peers check gradients` is of
-use.
+new process. The results are written and printed as they come; should the file be there already,
+the new one's name gets a number. What is compiled stays in torch's folder (TORCH_EXTENSIONS_DIR)
+for later calls. `--peer DIR` compares with the kernels that benchmarks/kernel_peers.py fetched.
+`--dry-run` needs no GPU: tiny sizes, the torch form standing in for the kernel. While other work
+uses the GPU, `--only build build_peers check gradients` is of use.
 """
 
 import argparse
 import importlib
+import itertools
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -31,6 +33,7 @@ TOTAL_SECONDS = 520.0
 CUDA = '/usr/local/cuda'
 LOST = 3  # exit code: the process can use the GPU no more
 ATTEMPTS = 4
+SHORT = 200  # characters of a finding that is printed
 
 
 class Part(NamedTuple):
@@ -76,51 +79,77 @@ def main() -> int:
         return run_child(options)
     if options.peer and not options.peer.is_dir():
         sys.exit(f'--peer {options.peer} is no folder; make it with benchmarks/kernel_peers.py')
+    if not options.out.parent.is_dir():
+        sys.exit(f'--out {options.out}: there is no folder {options.out.parent}; make it first')
+    options.out = unused(options.out)
+    print(f'results: {options.out}', flush=True)
     chosen = [x for x in PARTS if x in (options.only or PARTS) and x not in options.skip]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit('told to end'))  # and so end the parts
     with tempfile.TemporaryDirectory() as scratch:
         results = run_parts(chosen, options, Path(scratch))
     for name, result in results.items():
         print(f'{name}: {result["state"]}, {result["seconds"]:.0f} s')
         for failure in result['failures']:
             print(f'  failed: {failure}: {str(result["found"][failure])[:300]}')
-        if result['state'].startswith('exit code'):
+        if result['state'] != 'done':
             print(result['log'][-600:])
     print(summary(results))
     failed = any(x['state'] != 'done' or x['failures'] for x in results.values())
     return int(failed)
 
 
+def unused(path: Path) -> Path:
+    """Return a name for which there is no file yet: earlier results are not to be lost."""
+    names = (path.with_stem(f'{path.stem}_{number}') for number in itertools.count(2))
+    return next(x for x in itertools.chain([path], names) if not x.exists())
+
+
 def run_parts(chosen: list[str], options: argparse.Namespace, scratch: Path) -> dict[str, Facts]:
     """Run the chosen parts within the time left, writing the results as they come."""
     deadline = time.monotonic() + options.seconds
-    early = {
-        name: start(name, options, scratch, deadline) for name in chosen if PARTS[name].beside
-    }
-    inline = [name for name in chosen if name not in early]
+    early: dict[str, Running] = {}
     results: dict[str, Facts] = {}
-    for i, name in enumerate(inline):
-        if name in UNDISTURBED:
-            for other, running in early.items():
-                await_end(other, running, results, options.out)
-        share = PARTS[name].share / sum(PARTS[x].share for x in inline[i:])
-        until = time.monotonic() + share * (deadline - time.monotonic())
-        for _ in range(ATTEMPTS):
-            running = start(name, options, scratch, until)
-            await_end(name, running, results, options.out)
-            if running.process.returncode != LOST:
-                break
-    for name, running in early.items():
-        await_end(name, running, results, options.out)
+    try:
+        for name in (x for x in chosen if PARTS[x].beside):
+            early[name] = start(name, options, scratch, deadline)
+        inline = [name for name in chosen if name not in early]
+        for i, name in enumerate(inline):
+            if name in UNDISTURBED:
+                await_all(early, results, options.out)
+            share = PARTS[name].share / sum(PARTS[x].share for x in inline[i:])
+            until = time.monotonic() + share * (deadline - time.monotonic())
+            for _ in range(ATTEMPTS):
+                running = start(name, options, scratch, until)
+                await_all({name: running}, results, options.out)
+                if running.process.returncode != LOST:
+                    break
+        await_all(early, results, options.out)
+    finally:
+        for running in early.values():
+            end(running)
     return results
 
 
+def await_all(parts: dict[str, Running], results: dict[str, Facts], out: Path) -> None:
+    """Wait for each part in turn; should that be interrupted, end it."""
+    for name, running in parts.items():
+        try:
+            await_end(name, running, results, out)
+        finally:
+            end(running)
+
+
 def await_end(name: str, running: Running, results: dict[str, Facts], out: Path) -> None:
-    """Wait for a part, writing what it has found so far."""
+    """Wait for a part, writing and printing what it has found so far."""
     state = ''
     while not state:
         time.sleep(0.3)
         state = state_of(running)
+        known = results.get(name, {'found': {}})['found']
         results[name] = found_by(running, state or 'running')
+        for finding, facts in results[name]['found'].items():
+            if finding not in known:
+                print(f'{name}: {finding}: {in_short(facts)}', flush=True)
         whole = out.with_suffix('.new')
         whole.write_text(json.dumps(results, indent=1))
         whole.replace(out)
@@ -142,8 +171,14 @@ def start(name: str, options: argparse.Namespace, scratch: Path, until: float) -
     if 'CUDA_HOME' not in environment and Path(CUDA).is_dir():
         environment['CUDA_HOME'] = CUDA
     with (folder / 'log').open('ab') as log:
+        # A group of its own, to be ended with all that it has begun; not a session, for a machine
+        # that ends what a command leaves behind may pass those over.
         process = subprocess.Popen(
-            command, stdout=log, stderr=subprocess.STDOUT, env=environment, start_new_session=True
+            command,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            preexec_fn=os.setpgrp,
         )
     now = time.monotonic()
     return Running(process, folder, now, max(1.0, until - now))
@@ -156,9 +191,15 @@ def state_of(running: Running) -> str:
         return 'done' if code == 0 else f'exit code {code}'
     if time.monotonic() < running.began + running.limit:
         return ''
-    os.killpg(running.process.pid, 9)
-    running.process.wait()
+    end(running)
     return f'ended after {running.limit:.0f} s'
+
+
+def end(running: Running) -> None:
+    """End a part with all that it has begun, if it still runs."""
+    if running.process.poll() is None:
+        os.killpg(running.process.pid, 9)
+        running.process.wait()
 
 
 def found_by(running: Running, state: str) -> Facts:
@@ -188,18 +229,41 @@ def run_child(options: argparse.Namespace) -> int:
     return 0
 
 
+def in_short(facts: Any) -> str:
+    """Return what a line has room for: why it failed, or its numbers, of times the medians."""
+    if not isinstance(facts, dict) or 'failed' in facts:
+        return str(facts)[:SHORT]
+    words = []
+    for key, value in facts.items():
+        if isinstance(value, dict) and 'median_ms' in value:
+            words.append(f'{key} {value["median_ms"]:.4g} ms')
+        elif isinstance(value, dict) and 'calls' in value:
+            words.append(f'{key} {median(value):.4g} ms')
+        elif isinstance(value, float):
+            words.append(f'{key} {value:.4g}')
+        elif isinstance(value, bool | int | str):
+            words.append(f'{key} {value}')
+    return ', '.join(words)[:SHORT]
+
+
+def median(timed: Facts) -> float:
+    """Return milliseconds, of a CUDA graph if there was one."""
+    return float((timed.get('graph') or timed['calls'])['median_ms'])
+
+
 def summary(results: dict[str, Facts]) -> str:
-    """Return the forward and backward medians of all operators as a table."""
-    rows = ['| call | forward ms | backward ms | of copy bandwidth |', '|---|---|---|---|']
+    """Return the forward and backward medians of all operators as a table, if there are any."""
+    head = ['| call | forward ms | backward ms | of copy bandwidth |', '|---|---|---|---|']
+    rows = []
     for part in ('timing', 'peers'):
         for name, facts in results.get(part, {}).get('found', {}).items():
             if not isinstance(facts, dict) or 'forward' not in facts:
                 continue
-            ahead, back = facts['forward'], facts['backward']
-            medians = [(x.get('graph') or x['calls'])['median_ms'] for x in (ahead, back)]
-            shares = [f'{100 * x["share_of_copy"]:.0f}%' for x in (ahead, back)]
-            rows.append(f'| {name} | {medians[0]:.4f} | {medians[1]:.4f} | {" / ".join(shares)} |')
-    return '\n'.join(rows)
+            ways = facts['forward'], facts['backward']
+            medians = ' | '.join(f'{median(x):.4f}' for x in ways)
+            shares = ' / '.join(f'{100 * x["share_of_copy"]:.0f}%' for x in ways)
+            rows.append(f'| {name} | {medians} | {shares} |')
+    return '\n'.join(head + rows if rows else [])
 
 
 def _options() -> argparse.Namespace:

@@ -119,7 +119,11 @@ def test_every_number_type(case: DrawCase, dtype: torch.dtype) -> None:
     [
         {'channels': 8, 'dtype': torch.bfloat16},  # one thread holds a head
         {'channels': 24},  # two threads of eight are idle
+        {'channels': 24, 'dtype': torch.float16},
         {'channels': 136},  # more than a warp holds at once
+        {'channels': 136, 'dtype': torch.float16},
+        {'channels': 72, 'dtype': torch.float64},
+        {'channels': 40, 'dtype': torch.bfloat16, 'queries': 45, 'heads': 8},
         {'channels': 8, 'heads': 3, 'batch': 1, 'frames': 5, 'points': 1},
         {'shapes': [(1, 1)], 'frames': 1, 'points': 1},
         {'shapes': [(1, 9), (9, 1)]},
@@ -181,8 +185,9 @@ def test_every_element_is_written(case: DrawCase, monkeypatch: pytest.MonkeyPatc
     assert all(x.isfinite().all() for x in results)
 
 
-def test_inputs_need_not_be_contiguous(case: DrawCase) -> None:
-    drawn = case()
+@pytest.mark.parametrize('dtype', [torch.float32, torch.float16])
+def test_inputs_need_not_be_contiguous(case: DrawCase, dtype: torch.dtype) -> None:
+    drawn = case(dtype=dtype)
     expected = run(drawn)
     strided = drawn._replace(
         locations=drawn.locations.transpose(0, 1).contiguous().transpose(0, 1),
@@ -194,14 +199,24 @@ def test_inputs_need_not_be_contiguous(case: DrawCase) -> None:
         'heads first': drawn.value.transpose(2, 3).contiguous().transpose(2, 3),
         'channels apart': drawn.value.repeat_interleave(2, 4)[..., ::2],
         'a part of wider tokens': torch.cat([drawn.value, drawn.value], 3)[:, :, :, :2],
-        'off the 16 bytes': torch.cat([drawn.value.flatten(), drawn.value.new_zeros(1)])
-        .roll(1)[1:]
-        .view(drawn.value.shape),
+        'off the 16 bytes': off_the_grid(drawn.value),
     }
     for name, value in values.items():
         assert torch.equal(value, drawn.value), name
         for ours, theirs in zip(run(strided._replace(value=value)), expected, strict=True):
             torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize('dtype', TOLERANCE)
+def test_the_output_gradient_may_lie_anywhere(case: DrawCase, dtype: torch.dtype) -> None:
+    drawn = case(dtype=dtype, channels=8)
+    assert_agree(drawn._replace(upstream=off_the_grid(drawn.upstream)))
+    assert_agree(drawn._replace(upstream=drawn.upstream[:1, :1, :1].expand_as(drawn.upstream)))
+
+
+def off_the_grid(x: Tensor) -> Tensor:
+    """Return the same numbers one element behind a place that is a multiple of 16 bytes."""
+    return torch.cat([x.new_zeros(1), x.flatten()])[1:].view(x.shape)
 
 
 def test_one_value_for_a_whole_batch(case: DrawCase) -> None:

@@ -63,3 +63,19 @@ def test_the_kernel_is_really_asked(forced, make_tiny_model: Callable[..., PaveN
     values = model.frame_values(model.pose_decoder, memory)
     assert all(isinstance(x, TokenValues) for x in values)
     assert values[0].tokens.data_ptr() == values[0].tokens.contiguous().data_ptr()
+
+
+@pytest.mark.filterwarnings('ignore')  # of the compiler's own imports
+@pytest.mark.parametrize('system', ['paper', 'one frame'])
+def test_it_compiles_into_one_graph(
+    forced, make_tiny_model: Callable[..., PaveNet], system: str
+) -> None:
+    model = make_tiny_model(**SYSTEMS[system]).requires_grad_(False)
+    forced(True)
+    # `encode` reads the sizes on the host, which is a break of its own.
+    model.encode = lambda images, sizes: model.encode_maps(model.backbone(images), sizes)
+    given = torch.randn(2, model.config.num_frames, 3, 64, 96), SIZES, 3
+    compiled = torch.compile(model, fullgraph=True, backend='aot_eager')
+    with torch.inference_mode():
+        for ours, theirs in zip(compiled(*given), model(*given), strict=True):
+            torch.testing.assert_close([*ours], [*theirs], rtol=1e-4, atol=1e-5)

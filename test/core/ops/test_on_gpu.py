@@ -15,6 +15,8 @@ pytest.importorskip('timm', reason='needs timm')
 
 from torch import Tensor
 
+from pavenet_core import ops
+
 BENCHMARKS = Path(__file__).parents[3] / 'benchmarks'
 
 
@@ -34,7 +36,7 @@ def load(monkeypatch: pytest.MonkeyPatch):
     'part',
     [
         *('build', 'machine', 'check', 'gradients', 'timing'),
-        *('peers', 'models', 'counters', 'sanitize'),
+        *('build_peers', 'peers', 'counters', 'stream', 'models', 'compiled', 'sanitize'),
     ],
 )
 def test_a_part_runs_without_a_gpu(load, part: str, tmp_path: Path) -> None:
@@ -44,6 +46,78 @@ def test_a_part_runs_without_a_gpu(load, part: str, tmp_path: Path) -> None:
     assert report.found
     assert report.failures == []
     assert json.loads(report.path.read_text()) == report.found
+
+
+@pytest.mark.parametrize('part', ['stream', 'models', 'compiled'])
+def test_a_network_is_not_timed_without_the_kernel(
+    load, part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def build() -> None:
+        raise ops.NoKernelError('no ninja')
+
+    monkeypatch.setattr(ops, 'build', build)
+    module = load(load('on_gpu').PARTS[part].module)
+    report = load('kernel_report').Report(tmp_path / 'found.json')
+    with pytest.raises(ops.NoKernelError):
+        getattr(module, part)(report)
+    assert not report.found
+
+
+def test_cached_frames_have_the_numbers_that_are_timed(
+    load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream, timed = load('kernel_stream'), []
+    half = torch.bfloat16
+    monkeypatch.setattr(stream, 'in_precision', lambda name: torch.autocast('cpu', half))
+    monkeypatch.setattr(stream, 'latency', lambda run, report: timed.append(run) or {})
+    report = load('kernel_report').Report(tmp_path / 'found.json', dry_run=True)
+    stream.stream(report)
+    assert report.failures == []
+    values = [x for run in timed for frame in run.cached for x in frame[0][0]]
+    assert {x.dtype for x in values} == {half}
+
+
+def test_the_stream_answers_as_the_network_does(load, tmp_path: Path) -> None:
+    stream, networks = load('kernel_stream'), load('kernel_in_model')
+    report = load('kernel_report').Report(tmp_path / 'found.json', dry_run=True)
+    network = networks.make_network(networks.configs(report)[0], report)
+    for parameter in network.parameters():  # some start at nothing
+        parameter.add_(0.02 * torch.randn_like(parameter))
+    run = stream.Stream(network, (64, 96), report)
+    pictures = run.image[:, None].expand(-1, network.config.num_frames, -1, -1, -1)
+    with torch.inference_mode():
+        joints = network(pictures, run.size, networks.PEOPLE)[1]
+    torch.testing.assert_close(run(), joints.keypoints)
+
+
+def test_all_layers_are_compiled(load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled = load('kernel_in_model')
+    asked = set()
+
+    def spy(method: Callable[..., object], **options: object) -> Callable[..., object]:
+        def ask(*given: object) -> object:
+            asked.add(method.__self__)
+            return method(*given)
+
+        return ask
+
+    monkeypatch.setattr(torch, 'compile', spy)
+    report = load('kernel_report').Report(tmp_path / 'found.json', dry_run=True)
+    config = compiled.configs(report)[0]
+    compiled._compiled(config, (64, 96), 'layers', report)
+    layers = [type(layer).__name__ for layer in asked]
+    assert layers.count('EncoderLayer') == config.encoder_layers
+    assert layers.count('DecoderLayer') == config.pose_layers + config.joint_layers
+
+
+@pytest.mark.parametrize(('limit', 'turns'), [(0, 2), (60, 3)])
+def test_slow_calls_are_run_less(
+    load, monkeypatch: pytest.MonkeyPatch, limit: float, turns: int
+) -> None:
+    clock, calls = load('kernel_clock'), []
+    monkeypatch.setattr(clock, 'SLOW_SECONDS', limit)
+    assert clock.warm_up([lambda: calls.append(1)], 'cpu') == (limit == 0)
+    assert len(calls) == turns
 
 
 def test_every_call_is_timed_in_every_number_type(load) -> None:
@@ -137,7 +211,10 @@ def errs(report):
 
 
 def test_one_part_cannot_harm_another(
-    load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    load,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     on_gpu = load('on_gpu')
     (tmp_path / 'kernel_fake.py').write_text(FAKE_PARTS)
@@ -163,6 +240,57 @@ def test_one_part_cannot_harm_another(
     assert 'ValueError: no' in results['breaks']['log']
     assert results['errs']['failures'] == ['claim', 'step']
     assert json.loads(out.read_text()) == results
+    printed = capsys.readouterr().out.splitlines()
+    assert [x for x in printed if 'loses' in x] == [
+        'loses: first: ok True, seconds 0',
+        "loses: second: {'failed': 'a bad access'}",
+        'loses: third: ok True, seconds 0',
+    ]
+    assert 'works: number: 1' in printed
+
+
+def test_a_part_ends_with_the_whole(load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    on_gpu = load('on_gpu')
+    (tmp_path / 'kernel_fake.py').write_text(FAKE_PARTS)
+    monkeypatch.setenv('PYTHONPATH', str(tmp_path))
+    parts = {'hangs': on_gpu.Part('kernel_fake', 9), 'works': on_gpu.Part('kernel_fake', 9, True)}
+    monkeypatch.setattr(on_gpu, 'PARTS', parts)
+    begun, start = [], on_gpu.start
+    monkeypatch.setattr(on_gpu, 'start', lambda *given: begun.append(start(*given)) or begun[-1])
+
+    def interrupt(*given: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(on_gpu, 'found_by', interrupt)
+    options = argparse.Namespace(seconds=60, dry_run=True, peer=None, out=tmp_path / 'gpu.json')
+    with pytest.raises(KeyboardInterrupt):
+        on_gpu.run_parts(list(parts), options, tmp_path)
+    assert len(begun) == 2
+    assert all(x.process.returncode is not None for x in begun)
+
+
+def test_earlier_results_are_kept(load, tmp_path: Path) -> None:
+    unused, out = load('on_gpu').unused, tmp_path / 'gpu.json'
+    assert unused(out) == out
+    for name in ('gpu.json', 'gpu_2.json'):
+        (tmp_path / name).touch()
+    assert unused(out) == tmp_path / 'gpu_3.json'
+
+
+def test_results_need_a_folder(load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = str(tmp_path / 'none' / 'gpu.json')
+    monkeypatch.setattr(sys, 'argv', ['on_gpu.py', '--dry-run', '--out', out])
+    with pytest.raises(SystemExit, match=r'there is no folder .*none; make it first'):
+        load('on_gpu').main()
+
+
+def test_a_line_has_the_medians(load) -> None:
+    timed = {'calls': {'median_ms': 2.0}, 'graph': {'median_ms': 1.23456}}
+    in_short = load('on_gpu').in_short
+    assert in_short({**timed, 'peak_bytes': 7}) == 'calls 2 ms, graph 1.235 ms, peak_bytes 7'
+    assert in_short({'forward': timed, 'backward': timed}) == (
+        'forward 1.235 ms, backward 1.235 ms'
+    )
 
 
 def test_parts_stop_at_the_time_for_all(
