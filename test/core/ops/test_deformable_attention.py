@@ -129,6 +129,9 @@ def test_every_number_type(case: DrawCase, dtype: torch.dtype) -> None:
         {'shapes': [(1, 9), (9, 1)]},
         {'frames': 3, 'points': 17, 'queries': 2, 'batch': 1},  # a pose decoder's
         {'queries': 45, 'heads': 8, 'channels': 8},  # several blocks, no splits
+        {'queries': 301, 'channels': 16, 'heads': 2},  # half a cache line: heads take turns
+        {'queries': 173, 'channels': 32, 'heads': 6, 'dtype': torch.bfloat16, 'batch': 3},
+        {'queries': 401, 'channels': 32, 'heads': 3, 'dtype': torch.float16},  # and don't
     ],
 )
 def test_sizes(case: DrawCase, sizes: dict[str, int]) -> None:
