@@ -22,12 +22,11 @@ from pavenet_core.presets import HRNET_W48, R50, SWIN_L
 PEOPLE = 20
 LARGE, SMALL = (800, 1333), (480, 640)
 KERNEL, TORCH = 'kernel', 'torch form'
-TUNED = 'float32, cuDNN tried out'  # which of its algorithms is the quickest
 # Rounds over all networks, what matters most first: one that is cut off has something of each.
 ROUNDS = (
     (LARGE, (('float16', KERNEL), ('float32', KERNEL))),
     (SMALL, (('float16', KERNEL), ('float32', KERNEL))),
-    (LARGE, (('tf32', KERNEL), (TUNED, KERNEL), ('float16', TORCH), ('float32', TORCH))),
+    (LARGE, (('tf32', KERNEL), ('float16', TORCH), ('float32', TORCH))),
     (SMALL, (('tf32', KERNEL), ('float16', TORCH), ('float32', TORCH))),
 )
 Size = tuple[int, int]
@@ -195,16 +194,14 @@ def _profile(run: Run) -> Facts:
 
 @contextlib.contextmanager
 def in_precision(name: str) -> Iterator[None]:
-    """Compute in float32, tf32, float16 by autocast, or `TUNED`."""
+    """Compute in float32, tf32, or float16 by autocast."""
     torch.backends.cuda.matmul.allow_tf32 = name == 'tf32'
     torch.backends.cudnn.allow_tf32 = name == 'tf32'
-    torch.backends.cudnn.benchmark = name == TUNED
     try:
         with torch.autocast('cuda', torch.float16, enabled=name == 'float16'):
             yield
     finally:
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-        torch.backends.cudnn.benchmark = False
 
 
 @contextlib.contextmanager

@@ -48,15 +48,15 @@ class Part(NamedTuple):
 PARTS = {
     'build': Part('kernel_check', 60),
     'build_peers': Part('kernel_timing', 240, beside=True),
-    'machine': Part('kernel_timing', 10),
+    'machine': Part('kernel_timing', 20),
     'check': Part('kernel_check', 30),
     'gradients': Part('kernel_check', 20),
-    'timing': Part('kernel_timing', 80),
+    'timing': Part('kernel_timing', 30),
     'peers': Part('kernel_timing', 20),
     'counters': Part('kernel_counters', 30),
-    'stream': Part('kernel_stream', 30),
-    'models': Part('kernel_in_model', 140),
-    'compiled': Part('kernel_in_model', 120),
+    'stream': Part('kernel_stream', 20),
+    'models': Part('kernel_in_model', 160),
+    'compiled': Part('kernel_in_model', 90),
     'sanitize': Part('kernel_check', 60),
 }
 UNDISTURBED = ('timing', 'peers', 'stream', 'models', 'compiled', 'counters')

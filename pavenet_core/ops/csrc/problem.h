@@ -35,7 +35,6 @@ struct Problem {
 // the samples, of `lanes` threads, which share the channels. All powers of two.
 struct Schedule {
   int threads, lane_bits, slot_bits;
-  int pair_bits;  // 1: slots take turns between two neighbouring heads, else 0
   int blocks, shared_bytes;
   unsigned per_frame, per_level;  // see `divide`
 };

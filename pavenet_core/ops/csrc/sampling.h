@@ -76,7 +76,7 @@ PAVENET_HOST_DEVICE Sample<A> locate(A x, A y, const Level& level, int first) {
 }
 
 // A thread's part of the work. Consecutive slots are consecutive queries of one head, which tend
-// to sample the same neighbourhood, or of two heads in turn (`Schedule::pair_bits`).
+// to sample the same neighbourhood.
 struct Place {
   int batch, head, query;
   int slot, split, lane, rank;  // rank: of the thread in its slot
@@ -91,16 +91,15 @@ __device__ inline Place place(const Problem& problem, const Schedule& cut) {
   at.threads = 1 << cut.slot_bits;
   at.lanes = 1 << cut.lane_bits;
   at.splits = at.threads >> cut.lane_bits;
-  const int queries = at.slots >> cut.pair_bits, heads = problem.heads >> cut.pair_bits;
-  const int tiles = (problem.queries + queries - 1) / queries;
+  const int tiles = (problem.queries + at.slots - 1) / at.slots;
   const int block = static_cast<int>(blockIdx.x), thread = static_cast<int>(threadIdx.x);
   at.slot = thread >> cut.slot_bits;
   at.rank = thread & (at.threads - 1);
   at.lane = at.rank & (at.lanes - 1);
   at.split = at.rank >> cut.lane_bits;
-  at.query = block % tiles * queries + (at.slot >> cut.pair_bits);
-  at.head = (block / tiles % heads << cut.pair_bits) + (at.slot & cut.pair_bits);
-  at.batch = block / tiles / heads;
+  at.query = block % tiles * at.slots + at.slot;
+  at.head = block / tiles % problem.heads;
+  at.batch = block / tiles / problem.heads;
   at.active = at.query < problem.queries;
   at.samples = at.active ? problem.samples() : 0;
   return at;

@@ -35,12 +35,8 @@ inline Schedule schedule(const Problem& problem, int element_bytes, int accumula
   while (shared() > kSharedBytes && (1 << cut.slot_bits) < kWarp) ++cut.slot_bits;
   cut.shared_bytes = shared();
   const int slots = cut.threads >> cut.slot_bits;
-  // A head of half a cache line: two next to each other lie in both halves, that is, in all banks.
-  cut.pair_bits = !backward && problem.channels * element_bytes == 64 && problem.heads % 2 == 0 &&
-                  slots > 1 && cut.slot_bits == cut.lane_bits;
-  const int queries = slots >> cut.pair_bits;
-  const long long tiles = (problem.queries + queries - 1) / queries;
-  cut.blocks = static_cast<int>(tiles * (problem.heads >> cut.pair_bits) * problem.batch);
+  const long long tiles = (problem.queries + slots - 1) / slots;
+  cut.blocks = static_cast<int>(tiles * problem.heads * problem.batch);
   return cut;
 }
 
