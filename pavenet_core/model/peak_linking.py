@@ -14,6 +14,8 @@ UNSEEN = 3  # one in so many peaks of a frame may add a person who is not known
 BEFORE = 0.5  # of a keypoint of a frame before the key frame, when both are as warm
 AFTER = 0.2  # of one that comes after it, in whose place live an older one stands
 KEY_SHARE = 0.3  # of the key frame in a person's score
+UNLINKED = 0.5  # of its own score counts for a frame in which a person is not found: they may run
+UNSURE = 0.4  # how sure a key frame's pose must be for half of the way of others to it
 
 
 class PeakLinking(nn.Module):
@@ -21,10 +23,11 @@ class PeakLinking(nn.Module):
     Give each query the pose that its person has in each frame, and see the key frame with them.
 
     Every frame has found its own peaks, once. A person of the key frame is linked with the most
-    similar pose of each neighbour; a keypoint is the mean of all frames', each counting by how
-    warm it is there, so that one that is blurred or hidden in the key frame comes from where it
-    is seen. A person whom only frames before it show becomes a query too. Nothing here is
-    learned, and a window of equal frames gives what the one frame gives.
+    similar pose of each neighbour, which is moved to where the key frame has the person; a
+    keypoint is the mean of all frames', each counting by how warm it is there, so that one that
+    is blurred or hidden in the key frame comes from where it is seen. A person whom only frames
+    before it show becomes a query too. Nothing here is learned, and a window of equal frames
+    gives what the one frame gives.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -120,12 +123,25 @@ class PeakLinking(nn.Module):
         """
         there = self._in_key_frame(everyone)
         own = everyone.warmth.square() * there[..., None]
+        poses = self._moved(everyone, own, poses, weights)
         total = own + weights.sum(2)
         mean = everyone.poses * own[..., None] + (poses * weights[..., None]).sum(2)
         known = (total > 1e-9)[..., None]
         mean = torch.where(known, mean / total[..., None].clamp(min=1e-9), everyone.poses)
         counted = there + ((scores > 0) * self.counts[:, 0]).sum(2)
         return mean, (total / counted[..., None].clamp(min=1e-9)).sqrt()
+
+    def _moved(self, everyone: Peaks, own: Tensor, poses: Tensor, weights: Tensor) -> Tensor:
+        """
+        Move the neighbours' poses as wholes to the key frame's own, the less the less sure it is.
+
+        own      (B, N, K) how much the key frame's keypoints count, 0 where it has none
+        returns  poses (B, N, F, K, 2)
+        """
+        shares = own.square()[:, :, None] * weights
+        apart = everyone.poses[:, :, None] - poses
+        way = (shares[..., None] * apart).sum(3) / (shares.sum(3) + UNSURE)[..., None]
+        return poses + way[:, :, :, None]
 
     def _in_key_frame(self, everyone: Peaks) -> Tensor:
         """Return 1 for the key frame's own peaks and 0 for those added, (1, N)."""
@@ -135,6 +151,7 @@ class PeakLinking(nn.Module):
     def _logits(self, everyone: Peaks, scores: Tensor) -> Tensor:
         """Mix the neighbours' scores (B, N, F) with its own; no peak stays none."""
         own = everyone.logits.sigmoid() * self._in_key_frame(everyone)
+        scores = torch.where(scores > 0, scores, UNLINKED * own[..., None])
         mixed = KEY_SHARE * own + (1 - KEY_SHARE) / (self.num_frames - 1) * scores.sum(2)
         there = everyone.logits >= NO_PEAK / 2
         return torch.where(there, torch.logit(mixed, 1e-6), everyone.logits)

@@ -6,7 +6,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from pavenet_core.model.peak_linking import AFTER, BEFORE, KEY_SHARE, PeakLinking, spread
+from pavenet_core.model.peak_linking import (
+    AFTER,
+    BEFORE,
+    KEY_SHARE,
+    UNLINKED,
+    UNSURE,
+    PeakLinking,
+    spread,
+)
 from pavenet_core.model.peak_selection import NO_PEAK, Peaks
 from pavenet_core.model.query_selection import Queries
 from pavenet_core.presets import COMPACT
@@ -61,8 +69,31 @@ def test_each_frame_has_the_pose_of_the_same_person_whatever_its_rank() -> None:
         first, key, last = queries.reference_poses[0, :, index]
         torch.testing.assert_close(first, person - 0.01)
         torch.testing.assert_close(last, person + 0.01)
-        drawn = 0.01 * (AFTER - BEFORE) / (1 + BEFORE + AFTER)
-        torch.testing.assert_close(key, person + drawn)
+        # The others go along with the person most of the way: who walks is not seen behind.
+        behind, ahead = (0.01 * count * (1 - part_of_way(count)) for count in (BEFORE, AFTER))
+        torch.testing.assert_close(key, person + (ahead - behind) / (1 + BEFORE + AFTER))
+
+
+def part_of_way(count: float, key_warmth: float = 0.8) -> float:
+    """Return how far a neighbour's pose, all 0.8 warm, goes to the key frame's own."""
+    sure = KEYPOINTS * key_warmth**4 * 0.8**2 * count
+    return sure / (sure + UNSURE)
+
+
+@pytest.mark.parametrize('warmth', [0.8, 0.2])
+def test_others_go_along_the_less_the_less_sure_the_key_frame_is(warmth: float) -> None:
+    person, blurred = pose(0.5, 0.5), pose(0.51, 0.5)
+    key = frame((blurred, 0.9))
+    key.warmth[:] = warmth
+    other = frame((person, 0.9))
+    [seen] = LINK([other, key, other]).reference_poses[0, 1, :1]
+    shares = torch.tensor([warmth**2, 0.8**2 * BEFORE, 0.8**2 * AFTER])
+    places = torch.tensor(
+        [0.01, *(0.01 * part_of_way(count, warmth) for count in (BEFORE, AFTER))]
+    )
+    moved = float((shares * places).sum() / shares.sum())
+    assert (moved < 0.002) == (warmth == 0.2)
+    torch.testing.assert_close(seen, person + torch.tensor([moved, 0.0]))
 
 
 def scores_of(queries: Queries) -> Tensor:
@@ -106,16 +137,18 @@ def test_a_keypoint_that_the_key_frame_does_not_show_comes_from_its_neighbours()
     queries = LINK([frame((person, 0.9)), key, frame((person, 0.9))])
     torch.testing.assert_close(queries.reference_poses[0, 1, 0], person)
     sure = LINK([frame((person, 0.9)), frame((wrong, 0.9)), frame((person, 0.9))])
-    share = 1 / (1 + BEFORE + AFTER)  # of the key frame, all as warm
-    expected = share * wrong[9] + (1 - share) * person[9]
+    # All are as warm, and one keypoint of the key frame draws the others a little along.
+    places = [0.03, *(0.03 / KEYPOINTS * part_of_way(count) for count in (BEFORE, AFTER))]
+    moved = (places[0] + BEFORE * places[1] + AFTER * places[2]) / (1 + BEFORE + AFTER)
+    expected = person[9] + moved
     torch.testing.assert_close(sure.reference_poses[0, 1, 0, 9], expected)
 
 
-def test_scores_are_mixed_and_nobody_linked_counts_as_unseen() -> None:
+def test_scores_are_mixed_and_nobody_linked_counts_as_half_seen() -> None:
     person = pose(0.5, 0.5)
     queries = LINK([frame((person, 0.2)), frame((person, 0.8)), frame()])
     neighbours = (1 - KEY_SHARE) / 2
-    expected = torch.tensor(KEY_SHARE * 0.8 + neighbours * 0.2)
+    expected = torch.tensor(KEY_SHARE * 0.8 + neighbours * 0.2 + neighbours * UNLINKED * 0.8)
     torch.testing.assert_close(queries.logits[0, 0].sigmoid(), expected)
     # Where nobody is linked the pose is the key frame's.
     torch.testing.assert_close(queries.reference_poses[0, 2, 0], person)
