@@ -27,6 +27,7 @@ MIN_ALIGNMENT = 32
 FACTS = ('licence', 'training', 'accuracy')
 QUERIES = ('query', 'reference_poses', 'logits', 'warmth')
 SURE = 0.9  # share of the queries that must agree
+RANKED = {'poses': 2, 'sigmas': 1}  # of people by rank, and the axis of these
 TOLERANCE = 1e-3  # largest difference from torch, relative to the tensor's largest value
 
 
@@ -149,9 +150,16 @@ def disagreement(name: str, ours: NDArray[Any], theirs: NDArray[Any]) -> float:
     if name in QUERIES:
         # Of tokens, or cells, that are equal but for rounding another may be taken, and all after
         # it change places: each is compared with whoever is nearest.
-        pairs = zip(*(x.reshape(*x.shape[:2], -1) for x in (ours, theirs)), strict=True)
-        nearest = [np.abs(a[:, None] - b).max(2).min(1) for a, b in pairs]
-        difference = np.quantile(nearest, SURE)
+        difference = np.quantile(to_nearest(ours, theirs), SURE)
+    elif name in RANKED:
+        # Two that are as good as equal may change places.
+        difference = to_nearest(*(np.moveaxis(x, RANKED[name], 1) for x in (ours, theirs))).max()
     else:
         difference = np.abs(theirs - ours).max()
     return float(difference / max(1.0, np.abs(ours).max()))
+
+
+def to_nearest(ours: NDArray[Any], theirs: NDArray[Any]) -> NDArray[Any]:
+    """Return (B, Q) how far each of ours (B, Q, ...) is from the nearest of theirs."""
+    pairs = zip(*(x.reshape(*x.shape[:2], -1) for x in (ours, theirs)), strict=True)
+    return np.stack([np.abs(a[:, None] - b).max(2).min(1) for a, b in pairs])

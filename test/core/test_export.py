@@ -301,3 +301,14 @@ def test_queries_of_equal_score_may_change_places_but_not_their_values() -> None
     wrong[:, ::5] += 0.5
     assert disagreement('query', ours, wrong) > 0.1
     assert np.isnan(disagreement('query', ours, ours * np.nan))
+
+
+def test_two_people_as_good_as_equal_may_change_ranks() -> None:
+    poses = np.random.default_rng(0).uniform(0, 1, (2, 3, 9, 4, 2)).astype(np.float32)
+    swapped = poses.copy()
+    swapped[1][:, [7, 8]] = poses[1][:, [8, 7]]
+    assert disagreement('poses', poses, swapped) == 0
+    wrong = poses.copy()
+    wrong[1, 2, 8] += 0.5  # one frame of one person
+    assert disagreement('poses', poses, wrong) > 0.1
+    assert np.isnan(disagreement('poses', poses, poses * np.nan))
