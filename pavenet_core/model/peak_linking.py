@@ -27,7 +27,7 @@ class PeakLinking(nn.Module):
     keypoint is the mean of all frames', each counting by how warm it is there, so that one that
     is blurred or hidden in the key frame comes from where it is seen. A person whom only frames
     before it show becomes a query too. Nothing here is learned, and a window of equal frames
-    gives what the one frame gives.
+    gives what the one frame gives, but for second answers of a person, which score less.
     """
 
     def __init__(self, config: ModelConfig) -> None:
